@@ -1,0 +1,38 @@
+# Every target sets up what it needs; `make test` is what CI runs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEV := $(VENV)/.dev
+
+.PHONY: preflight doctor test check bench clean
+
+preflight: $(READY)
+	@$(BIN)/hostkit preflight; echo "hostkit exit code: $$?"
+
+doctor: $(READY)
+	@$(BIN)/hostkit doctor; echo "hostkit exit code: $$?"
+
+test: check
+	$(BIN)/python -m pytest -q -n auto
+
+check: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+bench: $(DEV)
+	$(BIN)/python -m benchmarks
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(DEV): $(READY)
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .cache

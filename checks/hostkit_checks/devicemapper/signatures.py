@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Messages about this area (devicemapper)."""
+
+from hostkit.diagnosis.signature import Signature
+
+SIGNATURES: tuple[Signature, ...] = ()

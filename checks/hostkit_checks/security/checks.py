@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of this area (security)."""
+
+from hostkit.diagnosis.check import Check
+
+CHECKS: tuple[Check, ...] = ()

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a check is declared, and how a package of checks, ours or another's, presents itself."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeAlias
+
+from hostkit.diagnosis.finding import Outcome
+from hostkit.facts.fact import Fact, Facts
+
+API = 1
+CheckFunction: TypeAlias = Callable[[Facts], Iterable[Outcome]]
+
+
+class Check(NamedTuple):
+    """A question about a host.
+
+    `needs`: facts that must all be known, else the runner reports Unknown; `uses`: facts
+    that may be missing. It sees no others. `problems`: every code it can report, which
+    makes it the judge of a suspicion with that code, unless `settles` is False.
+    `profiles`: what it matters to; `required`: for these an unknown answer is exit code 3.
+    """
+
+    name: str
+    title: str
+    run: CheckFunction
+    problems: tuple[str, ...]
+    needs: tuple[Fact[Any], ...] = ()
+    uses: tuple[Fact[Any], ...] = ()
+    profiles: tuple[str, ...] = ("docker", "podman", "hostkit")
+    required: tuple[str, ...] = ()
+    settles: bool = True
+
+
+def check(  # noqa: PLR0913 - keywords that declare; nobody passes them by place
+    name: str,
+    *,
+    title: str,
+    problems: tuple[str, ...],
+    needs: tuple[Fact[Any], ...] = (),
+    uses: tuple[Fact[Any], ...] = (),
+    profiles: tuple[str, ...] = ("docker", "podman", "hostkit"),
+    required: tuple[str, ...] = (),
+    settles: bool = True,
+) -> Callable[[CheckFunction], Check]:
+    """Declare a function as a check; it yields outcomes, and nothing at all is a pass."""
+
+    def declare(run: CheckFunction) -> Check:
+        return Check(name, title, run, problems, needs, uses, profiles, required, settles)
+
+    return declare
+
+
+class CheckPlugin(NamedTuple):
+    """One area of checks, as an entry point of the group `hostkit.checks` names it.
+
+    `package` holds the modules `checks` (CHECKS) and `signatures` (SIGNATURES), tuples,
+    and the folder `explain` with one CODE.md a problem; each is loaded when asked for.
+    `signatures` imports no facts: judging a text must stay quick.
+    """
+
+    api: int
+    area: str
+    title: str
+    package: str

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The catalogue: one Markdown file a problem, its data in a TOML block at the top.
+
++++
+title = "IPv4 forwarding is disabled"
+causes = ["dns-resolution-failure"]          # codes that it brings about
+harm = "Containers reach no other host."
+mistaken_for = ["a broken DNS server: names fail only because packets do"]
+confirm = ["cat /proc/sys/net/ipv4/ip_forward"]
+sources = ["kernel Documentation/networking/ip-sysctl.rst"]
+
+[[remedy]]
+summary = "Switch it on, now and at boot"
+action = "sysctl"                            # what hostkit/repair can do itself
+risk = "low"
+interrupts = "nothing"
+undo = "hostkit undo RUN"
+[remedy.parameters]
+key = "net.ipv4.ip_forward"
+value = "1"
+[remedy.commands]                            # yum, dnf, apt, zypper or any
+any = ["sysctl -w net.ipv4.ip_forward=1"]
+
+[[harmful]]
+advice = "iptables -F"
+why = "..."
++++
+The explanation, in Markdown.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from hostkit import files, text
+from hostkit.errors import InputError
+
+FAMILIES = ("yum", "dnf", "apt", "zypper", "any")
+
+
+class Remedy(NamedTuple):
+    """What mends a problem: data. `commands`, for a person to run, by package family."""
+
+    summary: str
+    commands: Mapping[str, tuple[str, ...]]
+    risk: str
+    interrupts: str
+    undo: str
+    action: str
+    parameters: Mapping[str, str]
+
+    def commands_for(self, family: str, params: Mapping[str, str]) -> tuple[str, ...]:
+        """The commands for one family, else for any, with the `{name}` places filled."""
+        lines = self.commands.get(family, self.commands.get("any", ()))
+        return tuple(_fill(line, params) for line in lines)
+
+
+class Harmful(NamedTuple):
+    """Popular advice that does damage, and why."""
+
+    advice: str
+    why: str
+
+
+class Problem(NamedTuple):
+    """One root cause."""
+
+    code: str
+    area: str
+    title: str
+    explanation: str
+    harm: str
+    mistaken_for: tuple[str, ...]
+    confirm: tuple[str, ...]
+    causes: tuple[str, ...]
+    sources: tuple[str, ...]
+    remedies: tuple[Remedy, ...]
+    harmful: tuple[Harmful, ...]
+
+
+def _fill(line: str, params: Mapping[str, str]) -> str:
+    for name, value in params.items():
+        line = line.replace("{" + name + "}", value)
+    return line
+
+
+def parse_problem(code: str, area: str, source: str) -> Problem:
+    """Parse one file of the catalogue. Raises InputError."""
+    _, fence, rest = source.partition("+++\n")
+    head, fence2, body = rest.partition("\n+++\n")
+    if not (fence and fence2):
+        raise InputError(f"{code}.md: no +++ block", "see hostkit/diagnosis/problem.py")
+    try:
+        data = tomllib.loads(head)
+        return Problem(
+            code=code,
+            area=area,
+            title=data["title"],
+            explanation=body.strip(),
+            harm=data.get("harm", ""),
+            mistaken_for=tuple(data.get("mistaken_for", ())),
+            confirm=tuple(data.get("confirm", ())),
+            causes=tuple(data.get("causes", ())),
+            sources=tuple(data.get("sources", ())),
+            remedies=tuple(_remedy(remedy) for remedy in data.get("remedy", ())),
+            harmful=tuple(Harmful(h["advice"], h["why"]) for h in data.get("harmful", ())),
+        )
+    except (tomllib.TOMLDecodeError, KeyError) as error:
+        raise InputError(f"{code}.md: {error}", "see hostkit/diagnosis/problem.py") from error
+
+
+def _remedy(data: Mapping[str, Any]) -> Remedy:
+    return Remedy(
+        summary=data["summary"],
+        commands={family: tuple(lines) for family, lines in data.get("commands", {}).items()},
+        risk=data.get("risk", ""),
+        interrupts=data.get("interrupts", ""),
+        undo=data.get("undo", ""),
+        action=data.get("action", ""),
+        parameters=dict(data.get("parameters", {})),
+    )
+
+
+class Catalogue:
+    """All problems of the loaded plug-ins; a file is read when its problem is asked for."""
+
+    def __init__(self, folders: Mapping[str, str]) -> None:
+        """`folders` maps an area to its folder of CODE.md files."""
+        self._paths: dict[str, tuple[str, str]] = {}
+        self._loaded: dict[str, Problem] = {}
+        for area, folder in folders.items():
+            if not os.path.isdir(folder):
+                continue
+            for name in os.listdir(folder):
+                if name.endswith(".md"):
+                    self._paths[name.removesuffix(".md")] = (area, os.path.join(folder, name))
+
+    def codes(self) -> tuple[str, ...]:
+        """Every code, sorted."""
+        return tuple(sorted(self._paths))
+
+    def __contains__(self, code: object) -> bool:
+        return code in self._paths
+
+    def get(self, code: str) -> Problem:
+        """One problem. Raises InputError for a code that is not in the catalogue."""
+        if code not in self._loaded:
+            if code not in self._paths:
+                raise InputError(
+                    f"no problem is called {text.printable(code)}", self._nearest(code)
+                )
+            area, path = self._paths[code]
+            source = text.decode(files.read_bounded(path)[0])
+            self._loaded[code] = parse_problem(code, area, source)
+        return self._loaded[code]
+
+    def _nearest(self, code: str) -> str:
+        words = set(code.split("-"))
+        near = sorted(self._paths, key=lambda known: -len(words & set(known.split("-"))))[:3]
+        close = [known for known in near if words & set(known.split("-"))]
+        found = f"did you mean {' or '.join(close)}? " if close else ""
+        return f"{found}`hostkit list problems` names them all"

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bounded reads, and writes that are whole or not there after a power cut."""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager
+
+READ_LIMIT = 4 << 20
+
+
+def read_bounded(path: str, limit: int = READ_LIMIT) -> tuple[bytes, bool]:
+    """The first `limit` bytes of a regular file, and whether there was more.
+
+    Raises OSError; a fifo, socket, device or folder is refused with EINVAL or EISDIR
+    instead of waiting for somebody to write to it.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        pieces: list[bytes] = []
+        left = limit + 1
+        while left > 0:
+            piece = os.read(descriptor, min(left, 1 << 20))
+            if not piece:
+                break
+            pieces.append(piece)
+            left -= len(piece)
+    finally:
+        os.close(descriptor)
+    data = b"".join(pieces)
+    return data[:limit], len(data) > limit
+
+
+def sync_folder(path: str) -> None:
+    """Make the names in a folder survive a power cut (fsync(2), NOTES)."""
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(path: str, data: bytes, mode: int = 0o644) -> None:
+    """Put `data` at `path`, whole or not at all, also across a power cut.
+
+    Owner, mode and extended attributes (an SELinux label is one) of a file that is
+    replaced are kept; `mode` is for a new one. A symbolic link is followed, so that
+    /etc/sysctl.d/99-sysctl.conf stays a link. Raises OSError.
+    """
+    path = os.path.realpath(path)
+    folder = os.path.dirname(path)
+    temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            write_all(descriptor, data)
+            _copy_attributes(path, descriptor, mode)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+    except BaseException:
+        with _ignored():
+            os.unlink(temporary)
+        raise
+    sync_folder(folder)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte; os.write alone may write fewer."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _copy_attributes(path: str, descriptor: int, mode: int) -> None:
+    try:
+        old = os.stat(path)
+    except FileNotFoundError:
+        os.fchmod(descriptor, mode)
+        return
+    os.fchown(descriptor, old.st_uid, old.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+    with _ignored():  # file systems without extended attributes
+        for name in os.listxattr(path):
+            os.setxattr(descriptor, name, os.getxattr(path, name))
+
+
+@contextmanager
+def _ignored() -> Generator[None]:
+    try:
+        yield
+    except OSError:
+        pass

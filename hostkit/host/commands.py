@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The closed table of commands that the reading half may run. All of them only read.
+
+`touches` says what a command may load or wake although it only reads; the fact that
+uses such a command asks first whether that is there already (docs/architecture.md).
+"""
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """One read-only command; words given at the call are appended to `argv`.
+
+    `ok` are the exit statuses with which the output can be trusted; `root`: without
+    root it answers little or nothing. `timeout` is in seconds, `limit` in bytes.
+    """
+
+    argv: tuple[str, ...]
+    timeout: float = 5.0
+    limit: int = 4 << 20
+    ok: tuple[int, ...] = (0,)
+    root: bool = False
+    touches: str = ""
+
+
+IPTABLES_VERSION = Command(("iptables", "--version"))

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Entry points -> drivers and checks. A broken plug-in is a finding, never a traceback.
+
+entry_points.txt is read here because importlib.metadata takes 45 ms to import, a third
+of what a whole preflight may take; the format is the packaging specification's.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from hostkit import files, text
+from hostkit.diagnosis.check import API, Check, CheckPlugin
+from hostkit.diagnosis.finding import Certainty, Evidence, Finding, Severity
+from hostkit.diagnosis.problem import Catalogue
+from hostkit.diagnosis.signature import Signature
+from hostkit.storage.driver import DRIVER_API, DriverPlugin
+
+CHECKS_GROUP = "hostkit.checks"
+DRIVERS_GROUP = "hostkit.drivers"
+
+
+class EntryPoint(NamedTuple):
+    """One line of an entry_points.txt: `name = module:attribute`."""
+
+    name: str
+    module: str
+    attribute: str
+    distribution: str
+
+
+class Plugins(NamedTuple):
+    """What is installed, and a finding for each plug-in that cannot be used."""
+
+    areas: tuple[CheckPlugin, ...]
+    drivers: tuple[DriverPlugin, ...]
+    broken: tuple[Finding, ...]
+
+    def checks(self) -> tuple[tuple[str, Check], ...]:
+        """(area, check) of every area, in the areas' order."""
+        return tuple(
+            (area.area, one)
+            for area in self.areas
+            for one in _members(area, "checks", "CHECKS", Check)
+        )
+
+    def signatures(self) -> tuple[Signature, ...]:
+        """The signatures of every area."""
+        return tuple(
+            one
+            for area in self.areas
+            for one in _members(area, "signatures", "SIGNATURES", Signature)
+        )
+
+    def catalogue(self) -> Catalogue:
+        """The problems of every area."""
+        return Catalogue({area.area: _explain_folder(area) for area in self.areas})
+
+
+def load() -> Plugins:
+    """Find and load the plug-ins; their checks and signatures are imported when asked for."""
+    areas: list[CheckPlugin] = []
+    drivers: list[DriverPlugin] = []
+    broken: list[Finding] = []
+    for group, entry in sorted(_entry_points(), key=lambda found: found[1].name):
+        try:
+            plugin = getattr(import_module(entry.module), entry.attribute)
+            _accept(group, plugin, areas, drivers)
+        except Exception as error:  # noqa: BLE001 - another project's code may fail in any way
+            broken.append(_broken(entry, f"{type(error).__name__}: {error}"))
+    return Plugins(tuple(areas), tuple(drivers), tuple(broken))
+
+
+def _accept(
+    group: str, plugin: object, areas: list[CheckPlugin], drivers: list[DriverPlugin]
+) -> None:
+    wanted = API if group == CHECKS_GROUP else DRIVER_API
+    kind = CheckPlugin if group == CHECKS_GROUP else DriverPlugin
+    if not isinstance(plugin, kind):
+        raise TypeError(f"it is a {type(plugin).__name__}, not a {kind.__name__}")
+    if plugin.api != wanted:
+        raise ValueError(f"it speaks API {plugin.api}, this hostkit speaks {wanted}")
+    if isinstance(plugin, CheckPlugin):
+        areas.append(plugin)
+    else:
+        drivers.append(plugin)
+
+
+def _members(area: CheckPlugin, module: str, name: str, kind: type[Any]) -> tuple[Any, ...]:
+    members: tuple[object, ...] = getattr(import_module(f"{area.package}.{module}"), name)
+    for member in members:
+        if not isinstance(member, kind):
+            raise TypeError(f"{area.package}.{module}.{name} holds a {type(member).__name__}")
+    return members
+
+
+def _explain_folder(area: CheckPlugin) -> str:
+    path = sys.modules[area.package].__file__ or ""
+    return os.path.join(os.path.dirname(path), "explain")
+
+
+def _broken(entry: EntryPoint, reason: str) -> Finding:
+    return Finding(
+        problem="plugin-broken",
+        severity=Severity.WARNING,
+        certainty=Certainty.CONFIRMED,
+        summary=f"the plug-in {entry.name} of {entry.distribution} cannot be used",
+        evidence=(Evidence(f"{entry.module}:{entry.attribute}", text.printable(reason)),),
+    )
+
+
+def _entry_points() -> Iterator[tuple[str, EntryPoint]]:
+    seen: set[str] = set()
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            if not name.endswith(".dist-info") or name in seen:
+                continue
+            seen.add(name)
+            path = os.path.join(folder or ".", name, "entry_points.txt")
+            try:
+                data, _ = files.read_bounded(path)
+            except OSError:
+                continue
+            yield from parse_entry_points(text.decode(data), name.removesuffix(".dist-info"))
+
+
+def parse_entry_points(content: str, distribution: str) -> Iterator[tuple[str, EntryPoint]]:
+    r"""The entry points of our two groups.
+
+    >>> list(parse_entry_points("[hostkit.checks]\nkernel = a.b:PLUGIN\n", "a-1"))
+    [('hostkit.checks', EntryPoint(name='kernel', module='a.b', attribute='PLUGIN', \
+distribution='a-1'))]
+    """
+    group = ""
+    for raw in content.splitlines():
+        line = raw.strip()
+        if line.startswith("["):
+            group = line.strip("[] ")
+        elif group in (CHECKS_GROUP, DRIVERS_GROUP) and "=" in line and line[:1] not in "#;":
+            name, _, target = line.partition("=")
+            module, _, attribute = target.strip().partition(":")
+            yield group, EntryPoint(name.strip(), module, attribute, distribution)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Text from anywhere made safe to print and to measure."""
+
+import unicodedata
+from functools import lru_cache
+
+# Characters that change how the rest of a line is shown: a log line must not be able
+# to hide itself on the operator's terminal.
+_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def decode(data: bytes) -> str:
+    """Bytes as text; what is not UTF-8 becomes the replacement character."""
+    return data.decode("utf-8", "replace")
+
+
+def printable(text: str) -> str:
+    r"""Text without anything that a terminal would obey.
+
+    >>> printable("a\x1b[2Jb\tc")
+    'a\\x1b[2Jb c'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_visible(character) for character in text)
+
+
+@lru_cache(maxsize=1024)
+def _visible(character: str) -> str:
+    if character in "\t\n\r":
+        return " "
+    if character.isprintable() and character not in _REORDERING:
+        return character
+    return character.encode("unicode_escape").decode()
+
+
+def width(text: str) -> int:
+    """How many terminal cells a printable text takes (East Asian wide: two)."""
+    if text.isascii():
+        return len(text)
+    cells = 0
+    for character in text:
+        if unicodedata.combining(character):
+            continue
+        cells += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return cells
+
+
+def shorten(text: str, cells: int) -> str:
+    """The text, cut to at most that many cells, with an ellipsis when cut."""
+    if width(text) <= cells:
+        return text
+    kept = ""
+    for character in text:
+        if width(kept + character) > cells - 3:
+            break
+        kept += character
+    return kept.rstrip() + "..."
+
+
+def wrap(text: str, cells: int) -> list[str]:
+    """The words of a text on lines of at most that many cells; a longer word stands alone."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split():
+        if line and width(line) + 1 + width(word) > cells:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    return [*lines, line] if line else lines
