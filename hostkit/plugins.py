@@ -133,9 +133,8 @@ def _entry_points() -> Iterator[tuple[str, EntryPoint]]:
 def parse_entry_points(content: str, distribution: str) -> Iterator[tuple[str, EntryPoint]]:
     r"""The entry points of our two groups.
 
-    >>> list(parse_entry_points("[hostkit.checks]\nkernel = a.b:PLUGIN\n", "a-1"))
-    [('hostkit.checks', EntryPoint(name='kernel', module='a.b', attribute='PLUGIN', \
-distribution='a-1'))]
+    >>> [tuple(e) for _, e in parse_entry_points("[hostkit.checks]\nos = a.b:PLUGIN\n", "a-1")]
+    [('os', 'a.b', 'PLUGIN', 'a-1')]
     """
     group = ""
     for raw in content.splitlines():

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every test may ask for, and what a test must not leave behind."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hostkit import process
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of outputs collected from other hosts; not part of the project."""
+    named = os.environ.get("HOSTKIT_SHARED_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no collected outputs at {folder} (HOSTKIT_SHARED_DATA names another place)")
+    return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need root are skipped without it, and say so."""
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if item.get_closest_marker("root") is not None:
+            item.add_marker(
+                pytest.mark.skip(reason="needs root (namespaces, mounts, loop devices)")
+            )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_leftovers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a module of tests/live or tests/rig that leaves mounts, devices or cgroups."""
+    if not {"live", "rig"} & set(request.path.relative_to(ROOT).parts[:-1]):
+        yield
+        return
+    before = _machine_state()
+    yield
+    after = _machine_state()
+    left = [f"{kind}: {line}" for kind in after for line in sorted(after[kind] - before[kind])]
+    assert not left, "left behind on this machine:\n" + "\n".join(left)
+
+
+def _machine_state() -> dict[str, set[str]]:
+    with open("/proc/self/mountinfo") as mounts:
+        mounted = {line.split(" - ")[0].split(" ", 3)[3] for line in mounts}
+    return {
+        "mount": mounted,
+        "loop device": _lines("losetup", "-a"),
+        "device-mapper device": _lines("dmsetup", "ls"),
+        "network namespace": _lines("ip", "netns"),
+        "cgroup": {folder for folder, _, _ in os.walk("/sys/fs/cgroup")},
+    }
+
+
+def _lines(*argv: str) -> set[str]:
+    try:
+        done = process.run(argv, timeout=10)
+    except OSError:
+        return set()
+    return set(done.stdout.decode(errors="replace").splitlines()) if done.status == 0 else set()
