@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m hostkit`."""
 
-import sys
-
-from hostkit.cli.main import main
+from hostkit.cli.main import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

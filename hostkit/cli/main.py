@@ -1,16 +1,131 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: one parser, one dispatch, one place that catches our errors."""
+"""The command line: one table of commands, one dispatch, one place that catches our errors."""
 
+import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol
+
+from hostkit import __version__
+from hostkit.errors import HostkitError
+from hostkit.text import printable
+
+FAULT = 2
+INTERRUPTED = 130
+
+# Name -> (module, what it does). Only the chosen module is imported.
+COMMANDS = {
+    "preflight": ("preflight", "Can this host run containers, now and after the next boot?"),
+    "doctor": ("doctor", "Find the root cause of what is wrong, on a host or in a text"),
+    "explain": ("explain", "Explain one problem: causes, remedies, what it is not"),
+    "list": ("listing", "List the checks or the problems that are known"),
+    "collect": ("collect", "Write what the checks read into one file, for another machine"),
+    "fix": ("fix", "Mend one problem; every change can be undone"),
+    "undo": ("undo", "Take back what a fix changed"),
+}
+_HELP = """\
+usage: hostkit COMMAND [OPTIONS]
+
+Says what keeps a container host from working, with evidence and a remedy.
+
+{commands}
+
+Example:  hostkit preflight
+          hostkit doctor "Error response from daemon: ..."
+Options of a command:  hostkit COMMAND --help          Version:  hostkit --version
+"""
+
+
+class CommandModule(Protocol):
+    """What every module named in COMMANDS offers."""
+
+    def run(self, arguments: Sequence[str]) -> int:
+        """Parse the words after the command's name, do it, return the exit code."""
+        ...
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    del argv
-    return 2
+    """Run one command and return its exit code (docs/architecture.md lists them)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+    except HostkitError as error:
+        _complain(f"error: {error.message}", f"hint: {error.hint}" if error.hint else "")
+        return error.exit_code
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader has gone, as `| head` does
+        _discard_output()
+        return 0
+    except SystemExit as ended:  # argparse, after it said why
+        return ended.code if isinstance(ended.code, int) else FAULT
+    except Exception as error:  # noqa: BLE001 - a traceback helps nobody at 3 a.m.
+        return _own_fault(error)
+    return code
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_HELP.format(commands=_command_table()))
+        return 0 if arguments else FAULT
+    if arguments[0] in ("-V", "--version"):
+        sys.stdout.write(f"hostkit {__version__}\n")
+        return 0
+    if arguments[0] not in COMMANDS:
+        names = ", ".join(COMMANDS)
+        raise HostkitError(f"there is no command {printable(arguments[0])}", f"commands: {names}")
+    module: CommandModule = import_module(f"hostkit.cli.{COMMANDS[arguments[0]][0]}")  # type: ignore[assignment]  # mypy does not match modules made by name
+    return module.run(arguments[1:])
+
+
+def _command_table() -> str:
+    return "\n".join(f"  {name:<10} {summary}" for name, (_, summary) in COMMANDS.items())
+
+
+def _own_fault(error: Exception) -> int:
+    if os.environ.get("HOSTKIT_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    _complain(
+        f"error: this is a fault of hostkit, not of the host: {type(error).__name__}: {error}",
+        "hint: run it again with HOSTKIT_DEBUG=1 and report what it prints",
+    )
+    return FAULT
+
+
+def _complain(*lines: str) -> None:
+    for line in filter(None, lines):
+        try:
+            print(printable(line), file=sys.stderr, flush=True)
+        except OSError:  # nobody can be told
+            return
+
+
+def _discard_output() -> None:
+    # The interpreter flushes standard output at its end and would complain again.
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, sys.stdout.fileno())
+    os.close(descriptor)
+
+
+def _open_standard_streams() -> None:
+    """Give a closed stream (`>&-`) the null device, before a file gets its number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - lives as long as the process
+        if mode == "w":
+            getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
 def run() -> None:
     """Entry point of the installed program."""
+    _open_standard_streams()
     sys.exit(main())
