@@ -24,3 +24,21 @@ class Command(NamedTuple):
 
 
 IPTABLES_VERSION = Command(("iptables", "--version"))
+
+# Engines, packages, units (facts/engine.py, packages.py, units.py).
+DOCKERD_VERSION = Command(("dockerd", "--version"))
+CONTAINERD_VERSION = Command(("containerd", "--version"))
+PODMAN_VERSION = Command(("podman", "--version"))
+# The exit status counts the names that are not installed.
+RPM_QUERY = Command(
+    (
+        "rpm",
+        "-q",
+        "--queryformat",
+        "%{NAME}\\t%|EPOCH?{%{EPOCH}}:{0}|\\t%{VERSION}\\t%{RELEASE}\\t%{ARCH}\\n",
+    ),
+    timeout=10.0,
+    ok=tuple(range(256)),
+    touches="a Berkeley DB rpmdb: root's query may create its __db.* region files",
+)
+SYSTEMCTL_SHOW = Command(("systemctl", "show", "--no-pager"))
