@@ -42,3 +42,32 @@ RPM_QUERY = Command(
     touches="a Berkeley DB rpmdb: root's query may create its __db.* region files",
 )
 SYSTEMCTL_SHOW = Command(("systemctl", "show", "--no-pager"))
+
+# Block devices, device-mapper, LVM. The dm and LVM tools create /dev/mapper/control and open
+# it, which loads dm_mod; the facts ask /proc/misc first. `dmsetup status` without --noflush
+# makes a thin pool commit its metadata (dmsetup(8)).
+_DM = "loads dm_mod and creates /dev/mapper/control when they are not there"
+DMSETUP_STATUS_POOLS = Command(
+    ("dmsetup", "status", "--noflush", "--target", "thin-pool"), root=True, touches=_DM
+)
+DMSETUP_TABLE_POOLS = Command(("dmsetup", "table", "--target", "thin-pool"), root=True, touches=_DM)
+DMSETUP_TARGETS = Command(("dmsetup", "targets"), root=True, touches=_DM)
+DMSETUP_VERSION = Command(("dmsetup", "version"), root=True, touches=_DM)
+_LSBLK = "NAME,KNAME,PKNAME,MAJ:MIN,TYPE,FSTYPE,LABEL,UUID,SIZE"
+LSBLK_JSON = Command(("lsblk", "-J", "-b", "-o", _LSBLK))
+LSBLK_PAIRS = Command(("lsblk", "-P", "-b", "-o", _LSBLK))  # util-linux 2.23 has no -J
+_LVM = ("--noheadings", "--nosuffix", "--units", "b", "--separator", "|")
+LVS = Command(("lvs", *_LVM, "-a", "-o"), timeout=10.0, root=True, touches=_DM)
+PVS = Command(
+    ("pvs", *_LVM, "-o", "pv_name,vg_name,pv_size,pv_free,pv_attr"),
+    timeout=10.0,
+    root=True,
+    touches=_DM,
+)
+VGS = Command(
+    ("vgs", *_LVM, "-o", "vg_name,vg_size,vg_free,vg_extent_size,vg_attr"),
+    timeout=10.0,
+    root=True,
+    touches=_DM,
+)
+XFS_INFO = Command(("xfs_info",))
