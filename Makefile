@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV := $(VENV)/.dev
 
-.PHONY: preflight doctor test check bench clean
+.PHONY: preflight doctor test check engines bench clean
 
 preflight: $(READY)
 	@$(BIN)/hostkit preflight; echo "hostkit exit code: $$?"
@@ -21,6 +21,9 @@ check: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
+
+engines: $(DEV)
+	HOSTKIT_ENGINES=1 $(BIN)/python -m pytest -q tests/live/test_engines.py
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks

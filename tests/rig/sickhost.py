@@ -20,14 +20,15 @@ ROOT = Path(__file__).resolve().parents[2]
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _SMALL = 1 << 20
 
-# $1 is the work folder, $2 the checkout, $3 the Python installation, $4... the tools.
+# $1 is the work folder, $2 the root below, $3 the checkout, $4 the Python installation,
+# $5... the tools.
 _INIT = r"""
 set -e
-work=$1 checkout=$2 python=$3; shift 3
+work=$1 below=$2 checkout=$3 python=$4; shift 4
 mount --make-rprivate /
 mount -t tmpfs -o size=1g tmpfs "$work"
 mkdir "$work/upper" "$work/work" "$work/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$work/root"
+mount -t overlay overlay -o "lowerdir=$below,upperdir=$work/upper,workdir=$work/work" "$work/root"
 cd "$work/root"
 for place in "$checkout" "$python"; do
     mkdir -p "./$place"; mount --rbind "$place" "./$place"
@@ -63,8 +64,9 @@ exec sleep infinity
 class SickHost:
     """Use as a context manager; `run` and `hostkit` work inside it, as root by default."""
 
-    def __init__(self, *tools: Path, backend: str = "nft") -> None:
-        """`backend`: what the `iptables` program is, nft or legacy."""
+    def __init__(self, *tools: Path, backend: str = "nft", root: Path = Path("/")) -> None:
+        """`backend`: what the `iptables` program is, nft or legacy; `root`: the root below."""
+        self._root = root
         self._tools = tools
         self._backend = backend
         self._holder: subprocess.Popen[str] | None = None
@@ -74,9 +76,10 @@ class SickHost:
 
     def __enter__(self) -> "SickHost":
         namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
-        script = ["sh", "-c", _INIT, "sickhost", self._work, str(ROOT), sys.base_prefix]
+        script = ["sh", "-c", _INIT, "sickhost", self._work, str(self._root)]
+        places = [str(ROOT), sys.base_prefix]
         self._holder = subprocess.Popen(
-            ["unshare", *namespaces, *script, *map(str, self._tools)],
+            ["unshare", *namespaces, *script, *places, *map(str, self._tools)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
