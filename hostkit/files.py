@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 READ_LIMIT = 4 << 20
+_CHUNK = 1 << 20
 
 
 def read_bounded(path: str, limit: int = READ_LIMIT) -> tuple[bytes, bool]:
@@ -17,25 +18,48 @@ def read_bounded(path: str, limit: int = READ_LIMIT) -> tuple[bytes, bool]:
     Raises OSError; a fifo, socket, device or folder is refused with EINVAL or EISDIR
     instead of waiting for somebody to write to it.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    descriptor = _open_regular(path)
     try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "not a regular file", path)
-        pieces: list[bytes] = []
-        left = limit + 1
-        while left > 0:
-            piece = os.read(descriptor, min(left, 1 << 20))
-            if not piece:
-                break
-            pieces.append(piece)
-            left -= len(piece)
+        data = _read_all(descriptor, limit + 1)
     finally:
         os.close(descriptor)
-    data = b"".join(pieces)
     return data[:limit], len(data) > limit
+
+
+def read_tail(path: str, limit: int) -> tuple[bytes, bool]:
+    """The last `limit` bytes of a regular file, and whether there was more before them.
+
+    Raises OSError, as `read_bounded` does. A file that grows meanwhile is not followed.
+    """
+    descriptor = _open_regular(path)
+    try:
+        size = os.fstat(descriptor).st_size
+        os.lseek(descriptor, max(0, size - limit), os.SEEK_SET)
+        return _read_all(descriptor, limit), size > limit
+    finally:
+        os.close(descriptor)
+
+
+def _open_regular(path: str) -> int:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "not a regular file", path)
+
+
+def _read_all(descriptor: int, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    while limit > 0:
+        piece = os.read(descriptor, min(limit, _CHUNK))
+        if not piece:
+            break
+        pieces.append(piece)
+        limit -= len(piece)
+    return b"".join(pieces)
 
 
 def sync_folder(path: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from hostkit.facts.fact import Fact, Facts
 from hostkit.files import READ_LIMIT
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
-from hostkit.host.base import FileKind, FileStat, Output, SourceKind, Space
+from hostkit.host.base import FileKind, FileStat, Output, SourceKind, Space, Tail
 from hostkit.host.commands import Command
 
 # What a command says: its stdout, or (stdout, status), or (stdout, status, stderr).
@@ -124,6 +124,13 @@ class FakeHost:
                 return Unreadable(path, f"larger than {limit} bytes")
             return Known(data, path)
         return Unreadable(path, "Is a directory") if real in self._names else Absent(path)
+
+    def tail(self, path: str, limit: int) -> Answer[Tail]:
+        answer = self.read(path, 1 << 40)
+        if not isinstance(answer, Known):
+            return answer
+        data = answer.value
+        return Known(Tail(data[max(0, len(data) - limit) :], len(data) > limit), path)
 
     def listdir(self, path: str) -> Answer[tuple[str, ...]]:
         self.asked.append(f"listdir {path}")

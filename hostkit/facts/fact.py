@@ -16,12 +16,24 @@ S = TypeVar("S")
 
 
 class Fact(Generic[T]):
-    """One thing that can be known of a host. `waits`: gathering it waits for a program."""
+    """One thing that can be known of a host.
 
-    def __init__(self, name: str, gather: "Callable[[Facts], Answer[T]]", *, waits: bool) -> None:
+    `waits`: gathering it waits for a program. `native`: gathers it from one of the
+    libraries behind `Host.native`, for when `gather` has no answer or as asked for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        gather: "Callable[[Facts], Answer[T]]",
+        *,
+        waits: bool,
+        native: "Callable[[Facts], Answer[T]] | None" = None,
+    ) -> None:
         self.name = name
         self.gather = gather
         self.waits = waits
+        self.native = native
 
     def __repr__(self) -> str:
         return f"Fact({self.name})"
@@ -37,10 +49,20 @@ class FactUnknown(Exception):
 
 
 class Facts:
-    """The facts of one host, each gathered at most once; safe to use from several threads."""
+    """The facts of one host, each gathered at most once; safe to use from several threads.
 
-    def __init__(self, host: Host, given: Mapping[Fact[Any], Answer[Any]] | None = None) -> None:
+    `prefer_native`: ask the libraries first (`--source native`).
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        given: Mapping[Fact[Any], Answer[Any]] | None = None,
+        *,
+        prefer_native: bool = False,
+    ) -> None:
         self.host = host
+        self.prefer_native = prefer_native
         self._answers: dict[Fact[Any], Answer[Any]] = dict(given or {})
         self._locks: dict[Fact[Any], threading.Lock] = {}
         self._lock = threading.Lock()
@@ -55,13 +77,25 @@ class Facts:
             with self._lock:
                 if fact in self._answers:
                     return self._answers[fact]
-            try:
-                answer = fact.gather(self)
-            except FactUnknown as unknown:  # it rests on another fact
-                answer = unknown.answer
+            answer = self._gather(fact)
             with self._lock:
                 self._answers[fact] = answer
             return answer
+
+    def _gather(self, fact: Fact[T]) -> Answer[T]:
+        """From the preferred source, else from the other; what the first said, else."""
+        sources = [source for source in (fact.gather, fact.native) if source is not None]
+        if self.prefer_native:
+            sources.reverse()
+        answers: list[Answer[T]] = []
+        for source in sources:
+            try:
+                answers.append(source(self))
+            except FactUnknown as unknown:  # it rests on another fact
+                answers.append(unknown.answer)
+            if isinstance(answers[-1], Known):
+                return answers[-1]
+        return answers[0]
 
     def value(self, fact: Fact[T]) -> T:
         """The value of a fact, or raise FactUnknown."""

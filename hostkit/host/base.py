@@ -36,6 +36,13 @@ class Space(NamedTuple):
     inodes_free: int
 
 
+class Tail(NamedTuple):
+    """The end of a file. `truncated`: there was more before it."""
+
+    data: bytes
+    truncated: bool = False
+
+
 class Output(NamedTuple):
     """What a command said. `truncated`: there was more than the command's limit."""
 
@@ -62,6 +69,7 @@ class Host(Protocol):
     def privileged(self) -> bool: ...
 
     def read(self, path: str, limit: int = ...) -> Answer[bytes]: ...
+    def tail(self, path: str, limit: int) -> Answer[Tail]: ...
     def listdir(self, path: str) -> Answer[tuple[str, ...]]: ...
     def stat(self, path: str, *, follow: bool = True) -> Answer[FileStat]: ...
     def space(self, path: str) -> Answer[Space]: ...

@@ -10,7 +10,7 @@ from typing import Any
 
 from hostkit import files, process, text
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
-from hostkit.host.base import FileKind, FileStat, Output, SourceKind, Space
+from hostkit.host.base import FileKind, FileStat, Output, SourceKind, Space, Tail
 from hostkit.host.commands import Command
 
 TOTAL_BUDGET_S = 60.0
@@ -47,6 +47,13 @@ class LocalHost:
         if more:
             return Unreadable(path, f"larger than {limit} bytes")
         return Known(data, path)
+
+    def tail(self, path: str, limit: int) -> Answer[Tail]:
+        """The last `limit` bytes of a file."""
+        try:
+            return Known(Tail(*files.read_tail(path, limit)), path)
+        except OSError as error:
+            return _failed(path, error)
 
     def listdir(self, path: str) -> Answer[tuple[str, ...]]:
         """The names in a folder, sorted."""
@@ -110,7 +117,7 @@ class LocalHost:
             return _failed(source, error)
         if done.timed_out:
             return Unreadable(source, f"did not answer within {min(command.timeout, left):.0f} s")
-        if done.status not in command.ok:
+        if done.status not in command.ok and not done.truncated:  # an overflow is killed
             return Unreadable(source, _complaint(done), command.root and not self.privileged)
         return Known(Output(done.stdout, done.stderr, done.status, done.truncated), source)
 
