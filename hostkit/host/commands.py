@@ -71,3 +71,6 @@ VGS = Command(
     touches=_DM,
 )
 XFS_INFO = Command(("xfs_info",))
+
+# The machine (facts/machine.py), where no file names the architecture.
+UNAME_MACHINE = Command(("uname", "-m"))
