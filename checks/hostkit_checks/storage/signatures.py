@@ -1,6 +1,392 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages about this area (storage)."""
+"""Messages about storage drivers, the file systems below them, and space."""
 
+from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
 
-SIGNATURES: tuple[Signature, ...] = ()
+# The kernel prints ENOSPC for much that is no full disk.
+_NOT_A_DISK = (
+    "inotify",
+    "file watchers",
+    "fsnotify",
+    "FSWatcher",
+    "max_user_watches",
+    "cgroup",
+    "cpuset",
+    "semget",
+    "semaphore",
+    "/dev/shm",
+    "too many mounts",
+    "iptables",
+    "ipset",
+    "Thin Pool has",
+)
+# Where images, layers and containers lie, as df shows it.
+_HOLDER = r"(?P<path>/|/var|/var/lib|/var/lib/(?:docker|containerd|containers)\S*)"
+_STATUS_REACH = 1500  # `docker info` is long
+
+_DTYPE = (
+    # dockerd and docker info (1.13 on), podman: warning on an old root, error on a new one.
+    Signature(
+        problem="xfs-ftype0-no-dtype",
+        anchors=("formatted without d_type support",),
+        summary="the engine found the file system below its images without d_type",
+    ),
+    # containerd's overlayfs snapshotter, also the one inside Docker 17.12 on.
+    Signature(
+        problem="xfs-ftype0-no-dtype",
+        anchors=("does not support d_type. If the backing filesystem is xfs",),
+        summary="containerd found the file system below its images without d_type",
+    ),
+    # The kernel's overlayfs (3.18 on), in dmesg.
+    Signature(
+        problem="xfs-ftype0-no-dtype",
+        anchors=("upper fs needs to support d_type",),
+        summary="the kernel's overlayfs found its upper file system without d_type",
+    ),
+    # docker info (1.13 on) and podman info with an overlay driver.
+    Signature(
+        problem="xfs-ftype0-no-dtype",
+        anchors=("Supports d_type: false",),
+        summary="the engine reports that the file system below does not support d_type",
+    ),
+    # container-storage-setup, called docker-storage-setup before.
+    Signature(
+        problem="xfs-ftype0-no-dtype",
+        anchors=("has ftype=0",),
+        pattern=r"(?i)xfs",
+        summary="the storage set-up found an XFS made with ftype=0",
+    ),
+    # xfs_info and mkfs.xfs; which file system it is remains open.
+    Signature(
+        problem="xfs-ftype0-no-dtype",
+        anchors=("ftype=0", "naming =version"),
+        summary="an XFS made with ftype=0",
+        certainty=Certainty.POSSIBLE,
+    ),
+)
+
+_OVERLAY = (
+    # docker run on the overlay of el7 before 7.3 (moby#10294, moby#12488).
+    Signature(
+        problem="overlay-kernel-too-old",
+        anchors=("/merged/dev/shm: invalid argument",),
+        summary="the kernel's overlay refused to make a folder in a container's root",
+    ),
+    # dockerd 1.12 to 19.03 with overlay2.override_kernel_check.
+    Signature(
+        problem="overlay-kernel-too-old",
+        anchors=("Using pre-4.0.0 kernel for overlay2",),
+        summary="dockerd uses overlay2 on a kernel that it takes for too old",
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+    ),
+    # docker info: overlay on el7 before 7.4.
+    Signature(
+        problem="overlay-kernel-too-old",
+        anchors=("Storage Driver: overlay", "Kernel Version: 3.10.0-"),
+        pattern=r"Kernel Version: (?P<kernel>3\.10\.0-(?:\d\d?|[1-5]\d\d|6[0-8]\d|69[0-2])\.\S*el7\S*)",
+        summary="an overlay driver on kernel {kernel}, before CentOS/RHEL 7.4",
+        severity=Severity.WARNING,
+        reach=_STATUS_REACH,
+    ),
+    # dockerd's overlay and overlay2, all versions.
+    Signature(
+        problem="overlay-kernel-too-old",
+        anchors=("error creating overlay mount to", "invalid argument"),
+        pattern=r"error creating overlay mount to \S+: invalid argument",
+        summary="the kernel refused the options of an overlay mount",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # dockerd to 20.10.
+    Signature(
+        problem="overlay-module-missing",
+        anchors=("not found as a supported filesystem on this host",),
+        pattern=r"'overlay' not found as a supported filesystem",
+        summary="dockerd found no overlay in the kernel's list of file systems",
+    ),
+    # kmod and busybox; k3s and containerd repeat it.
+    Signature(
+        problem="overlay-module-missing",
+        anchors=("odule overlay not found",),
+        summary="modprobe found no overlay module",
+    ),
+    Signature(
+        problem="overlay-module-missing",
+        anchors=("could not insert 'overlay'",),
+        summary="the kernel refused to load the overlay module",
+    ),
+    # dockerd 20.10 on, containerd, podman: ENODEV from mount(2).
+    Signature(
+        problem="overlay-module-missing",
+        anchors=("failed to mount overlay: no such device",),
+        summary="the kernel knows no file system called overlay",
+    ),
+    # mount(8).
+    Signature(
+        problem="overlay-module-missing",
+        anchors=("unknown filesystem type 'overlay'",),
+        summary="the kernel knows no file system called overlay",
+    ),
+    # dockerd: it worked before, so the kernel or its modules changed.
+    Signature(
+        problem="overlay-module-missing",
+        anchors=("prior storage driver",),
+        pattern=r'prior storage driver "?overlay2?"? failed: driver not supported',
+        summary="the overlay driver used before is no longer supported by this kernel",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # dockerd to 17.11, podman.
+    Signature(
+        problem="nested-overlay",
+        anchors=("is not supported over overlay",),
+        summary="the engine's data lies on an overlay file system",
+    ),
+    # The kernel, in dmesg.
+    Signature(
+        problem="nested-overlay",
+        anchors=("maximum fs stacking depth exceeded",),
+        summary="an overlay on an overlay on an overlay: the kernel stacks two at most",
+    ),
+    Signature(
+        problem="nested-overlay",
+        anchors=("overlayfs: filesystem on", "not supported as upperdir"),
+        summary="the kernel does not take that file system as the upper one of an overlay",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # dockerd from 18.06, when it renames its folder of runtimes at start (EXDEV of overlay).
+    Signature(
+        problem="nested-overlay",
+        anchors=("runtimes-old", "invalid cross-device link"),
+        summary="a folder of the data root cannot be renamed, as on an overlay file system",
+    ),
+    # dockerd 20.10 on and containerd when they probe; docker in docker above all.
+    Signature(
+        problem="nested-overlay",
+        anchors=("failed to mount overlay: invalid argument",),
+        summary="the trial mount of an overlay was refused",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # BenchExec's own containers.
+    Signature(
+        problem="nested-overlay",
+        anchors=("Creating overlay mount for", "failed: Invalid argument"),
+        summary="an overlay mount was refused, as above another overlay",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # dockerd's layer store, containerd.
+    Signature(
+        problem="overlay-too-many-layers",
+        anchors=("max depth exceeded",),
+        summary="the image has more layers than the storage driver stacks",
+    ),
+    Signature(
+        problem="overlay-too-many-layers",
+        anchors=("error creating overlay mount to", "no such file or directory"),
+        pattern=r"error creating overlay mount to \S+/merged: no such file or directory",
+        summary="the list of layers of a mount was cut off, or a layer is gone",
+        certainty=Certainty.POSSIBLE,
+    ),
+    Signature(
+        problem="overlay-too-many-layers",
+        anchors=("cannot mount layer, mount",),
+        pattern=r"mount (?:label|data) too large",
+        summary="the options of an overlay mount do not fit a page",
+    ),
+)
+
+_BACKING = (
+    # dockerd to 17.11: 'overlay2' is not supported over zfs; AUFS is not supported over btrfs.
+    Signature(
+        problem="backing-fs-unsupported",
+        anchors=("is not supported over",),
+        pattern=r"(?:'(?:overlay2?|aufs)'|AUFS|aufs) is not supported over (?!overlay)(?P<fs>\w+)",
+        unless=("mount_program",),
+        summary="the storage driver refuses a data root on {fs}",
+    ),
+    # dockerd and podman, any driver.
+    Signature(
+        problem="backing-fs-unsupported",
+        anchors=("backing file system is unsupported for this graph driver",),
+        unless=("mount_program", "over overlay"),
+        summary="the storage driver refuses the file system of the data root",
+    ),
+    # dockerd and podman: the btrfs or zfs driver on another file system.
+    Signature(
+        problem="backing-fs-unsupported",
+        anchors=("prerequisites for driver not satisfied (wrong filesystem?)",),
+        summary="the storage driver needs the data root on its own file system",
+    ),
+    # The kernel's overlayfs (5.8 on), in dmesg.
+    Signature(
+        problem="backing-fs-unsupported",
+        anchors=("upper fs missing required features",),
+        summary="the file system below lacks what an overlay needs of its upper one",
+    ),
+)
+
+_AUFS = (
+    # docker info with the aufs driver, to 23.0.
+    Signature(
+        problem="aufs-dirperm1-unsupported",
+        anchors=("Dirperm1 Supported: false",),
+        summary="the kernel's aufs does not know the option dirperm1",
+        severity=Severity.WARNING,
+    ),
+    # dockerd; 1.12 and older put the name in quotes.
+    Signature(
+        problem="aufs-not-in-kernel",
+        anchors=("prior storage driver",),
+        pattern=r'prior storage driver "?aufs"? failed',
+        summary="images lie in the aufs driver's folder, and the kernel has no aufs",
+    ),
+    # dockerd to 23.0: alone it is a line of the search for a driver, and harmless.
+    Signature(
+        problem="aufs-not-in-kernel",
+        anchors=("AUFS was not found in /proc/filesystems", "rror initializing graphdriver"),
+        summary="dockerd was to use aufs, and the kernel has none",
+        reach=3000,
+    ),
+    Signature(
+        problem="aufs-not-in-kernel",
+        anchors=("odule aufs not found",),
+        summary="modprobe found no aufs module",
+    ),
+    # apt on Ubuntu, where aufs was in a package beside the kernel.
+    Signature(
+        problem="aufs-not-in-kernel",
+        anchors=("Unable to locate package linux-image-extra",),
+        summary="Ubuntu has no package of extra modules (aufs) for this kernel",
+        certainty=Certainty.POSSIBLE,
+    ),
+)
+
+_CHOICE = (
+    # dockerd at start, all versions.
+    Signature(
+        problem="several-graphdrivers-present",
+        anchors=("contains several valid graphdrivers",),
+        pattern=r"several valid graphdrivers: (?P<drivers>[a-z0-9, -]*[a-z0-9])",
+        summary="the data root holds folders of several drivers: {drivers}",
+    ),
+    # container-storage-setup, called docker-storage-setup before.
+    Signature(
+        problem="storage-driver-mismatch",
+        anchors=("Storage is already configured with",),
+        summary="the storage set-up found another driver configured already",
+    ),
+    # podman and buildah.
+    Signature(
+        problem="storage-driver-mismatch",
+        anchors=("User-selected graph driver", "overwritten by graph driver"),
+        summary="podman keeps to the driver in its database, not the one configured",
+        severity=Severity.WARNING,
+    ),
+    # dockerd 24.0 on.
+    Signature(
+        problem="storage-driver-mismatch",
+        anchors=("storage-driver has been deprecated and removed",),
+        pattern=r"the (?P<driver>aufs|overlay) storage-driver has been",
+        summary="this Docker no longer has the driver {driver} that is configured",
+    ),
+    # dockerd at start: the driver that was named, or used before, cannot be used.
+    Signature(
+        problem="storage-driver-mismatch",
+        anchors=("error initializing graphdriver: driver not supported",),
+        summary="the storage driver that was named or used before is not supported here",
+        certainty=Certainty.POSSIBLE,
+        generic=True,
+    ),
+    # dockerd 24.0 on, with devicemapper configured.
+    Signature(
+        problem="devicemapper-deprecated",
+        anchors=("devicemapper storage-driver has been deprecated and removed",),
+        summary="this Docker no longer has the devicemapper driver",
+    ),
+    # dockerd 23.0 on: data of devicemapper, and no driver named.
+    Signature(
+        problem="devicemapper-deprecated",
+        anchors=("prior storage driver devicemapper is deprecated",),
+        summary="dockerd wants devicemapper named explicitly before it uses it again",
+    ),
+    # docker info and dockerd, 18.09 to 24.
+    Signature(
+        problem="devicemapper-deprecated",
+        anchors=("devicemapper storage-driver is deprecated",),
+        summary="the engine warns that devicemapper will be removed",
+        severity=Severity.WARNING,
+    ),
+    # dockerd in debug mode, "graph driver" to 19.03.
+    Signature(
+        problem="storage-data-orphaned",
+        anchors=("because it was created with another",),
+        pattern=r"created with another (?:graph|storage) driver",
+        summary="containers of another storage driver are left out",
+    ),
+)
+
+_SPACE = (
+    # Any program that writes below the root of an engine, and pulls.
+    Signature(
+        problem="docker-root-disk-full",
+        anchors=("o space left on device",),
+        pattern=(
+            r"/var/lib/(?:docker|containerd|containers)/|/docker/(?:overlay2?|aufs|tmp|containers)/"
+            r"|failed to register layer|failed to extract layer|GetImageBlob"
+            r"|ApplyLayer|overlay2?/[0-9a-z]{25,}"
+        ),
+        unless=_NOT_A_DISK,
+        summary="a write below the engine's root failed: no space left on device",
+    ),
+    Signature(
+        problem="docker-root-disk-full",
+        anchors=("o space left on device",),
+        unless=_NOT_A_DISK,
+        summary="a write failed: no space left on device (or no inodes left)",
+        certainty=Certainty.POSSIBLE,
+        reach=300,
+    ),
+    # df.
+    Signature(
+        problem="docker-root-disk-full",
+        anchors=("Use% Mounted on",),
+        pattern=rf"(?<![\d.])(?P<percent>9[5-9]|100)% {_HOLDER} ",
+        unless=("IUse%",),
+        summary="df shows {path} {percent} % full",
+        reach=4000,
+    ),
+    # df -i.
+    Signature(
+        problem="inodes-exhausted",
+        anchors=("IUse% Mounted on",),
+        pattern=rf"(?<![\d.])(?P<percent>9[5-9]|100)% {_HOLDER} ",
+        summary="df -i shows {percent} % of the inodes of {path} taken",
+        reach=4000,
+    ),
+    # docker system df.
+    Signature(
+        problem="dangling-images-reclaimable",
+        anchors=("RECLAIMABLE", "Images"),
+        pattern=r"Images \d+ \d+ \S+ (?P<size>[\d.]+[GT]B) \((?P<percent>[5-9]\d|100)%\)",
+        summary="images that no container uses take {size} ({percent} % of all images)",
+        severity=Severity.INFO,
+    ),
+    # docker images, three or more of them.
+    Signature(
+        problem="dangling-images-reclaimable",
+        anchors=("<none> <none>",),
+        pattern=r"(?:<none> <none> [0-9a-f]{12}.{1,200}?){3}",
+        summary="images without a name and tag pile up",
+        severity=Severity.INFO,
+        reach=1000,
+    ),
+)
+
+SIGNATURES: tuple[Signature, ...] = (
+    *_DTYPE,
+    *_OVERLAY,
+    *_BACKING,
+    *_AUFS,
+    *_CHOICE,
+    *_SPACE,
+)
