@@ -4,6 +4,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from hostkit import text
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.finding import NotApplicable, Outcome, Passed, Unknown
 from hostkit.facts.fact import Fact, Facts, FactUnknown
@@ -52,7 +53,8 @@ def _outcomes(facts: Facts, check: Check) -> tuple[Outcome, ...]:
     except FactUnknown as unknown:
         return (_unknown(unknown.answer),)
     except Exception as error:  # noqa: BLE001 - a broken check must not take the others with it
-        return (Unknown(f"the check crashed: {type(error).__name__}: {error}", crashed=True),)
+        reason = text.shorten(text.printable(f"{type(error).__name__}: {error}"), 200)
+        return (Unknown(f"the check crashed: {reason}", crashed=True),)
 
 
 def _unknown(answer: Absent | Unreadable) -> Unknown:

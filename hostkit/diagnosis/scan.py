@@ -15,6 +15,7 @@ OVERLAP_LINES = 20  # a message that was wrapped may begin this far back
 LINE_LIMIT = 16384  # of one line, this much is looked at
 EXCERPT_CELLS = 300
 EVIDENCE_LIMIT = 3
+_NARROWEST, _WIDEST, _SCREEN = 30, 250, 500  # cells, cells, lines of a copied screen
 # Terminal colours, and what logs in JSON or logfmt put before quotes, tabs and newlines.
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]")
 _ESCAPE = re.compile(r"""\\+(["'/])|\\+[nrt](?![a-z0-9])|\\+u00(2[267]|3[ce])""")
@@ -37,8 +38,10 @@ class Flat(NamedTuple):
     first_line: int
 
 
-def flatten(lines: Sequence[str], first_line: int = 1) -> Flat:
+def flatten(lines: Sequence[str], first_line: int = 1, glue: str = " ") -> Flat:
     r"""Undo escapes and colours, make every run of white space one blank.
+
+    `glue` joins the lines: "" for lines that a terminal cut in the middle of a word.
 
     >>> flatten(["msg=\"a \\\"b\\\"", "   c\td\""]).words
     'msg="a "b" c d" '
@@ -53,7 +56,7 @@ def flatten(lines: Sequence[str], first_line: int = 1) -> Flat:
             cut = _ANSI.sub("", cut)
         if "\\" in cut:
             cut = _ESCAPE.sub(_unescape, cut)
-        piece = " ".join(cut.split()) + " "
+        piece = " ".join(cut.split()) + glue
         pieces.append(piece)
         length += len(piece)
     return Flat("".join(pieces), tuple(starts), tuple(lines), first_line)
@@ -92,12 +95,25 @@ def _chunks(lines: Iterable[str]) -> Iterator[Flat]:
         fresh += 1
         size += min(len(line), LINE_LIMIT)
         if size >= CHUNK_CHARACTERS:
-            yield flatten(held, first)
+            yield from _flats(held, first)
             dropped = max(0, len(held) - OVERLAP_LINES)
             held, first, fresh = held[dropped:], first + dropped, 0
             size = 0
     if fresh:
-        yield flatten(held, first)
+        yield from _flats(held, first)
+
+
+def _flats(lines: Sequence[str], first_line: int) -> Iterator[Flat]:
+    yield flatten(lines, first_line)
+    if _cut_by_a_terminal(lines):
+        yield flatten(lines, first_line, glue="")
+
+
+def _cut_by_a_terminal(lines: Sequence[str]) -> bool:
+    """Whether full lines of one width, the longest there is, suggest a copied screen."""
+    longest = max(map(len, lines))
+    full = sum(len(line) >= longest - 1 for line in lines)
+    return _NARROWEST <= longest <= _WIDEST and 1 < len(lines) < _SCREEN and full * 4 >= len(lines)
 
 
 def _match(flat: Flat, signature: Signature, source: str) -> Hit | None:
