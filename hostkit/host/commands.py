@@ -74,3 +74,19 @@ XFS_INFO = Command(("xfs_info",))
 
 # The machine (facts/machine.py), where no file names the architecture.
 UNAME_MACHINE = Command(("uname", "-m"))
+
+# The packet filter. Each loads the modules it wants; facts/netfilter.py asks /proc first.
+_FILTER = "loads ip_tables or nf_tables when the kernel does not have them yet"
+_RULES = 32 << 20  # 50,000 rules are 5 MB as text and 25 as JSON
+IPTABLES_SAVE = Command(("iptables-save", "-c"), limit=_RULES, root=True, touches=_FILTER)
+IP6TABLES_SAVE = Command(("ip6tables-save", "-c"), limit=_RULES, root=True, touches=_FILTER)
+IPTABLES_LEGACY_SAVE = Command(
+    ("iptables-legacy-save", "-c"), limit=_RULES, root=True, touches=_FILTER
+)
+IP6TABLES_LEGACY_SAVE = Command(
+    ("ip6tables-legacy-save", "-c"), limit=_RULES, root=True, touches=_FILTER
+)
+IPTABLES_NFT_SAVE = Command(("iptables-nft-save", "-c"), limit=_RULES, root=True, touches=_FILTER)
+IP6TABLES_NFT_SAVE = Command(("ip6tables-nft-save", "-c"), limit=_RULES, root=True, touches=_FILTER)
+NFT_LIST = Command(("nft", "list", "ruleset"), limit=_RULES, root=True, touches=_FILTER)
+NFT_LIST_JSON = Command(("nft", "-j", "list", "ruleset"), limit=_RULES, root=True, touches=_FILTER)

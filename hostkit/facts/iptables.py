@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What iptables says of itself, and the rules that iptables-save prints."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from hostkit import text as texts
+from hostkit.facts.fact import Fact, command_fact, refuse
+from hostkit.facts.ruleset import Backend, Chain, Family, Match, Rule, Table
+from hostkit.host.commands import IPTABLES_VERSION
+
+_VERSION = re.compile(r"\bv(\d+(?:\.\d+)*)(?:\s+\((legacy|nf_tables)\))?")
+# xt_comment keeps 255 bytes; a line that is still open after this is not a comment.
+_OPEN_LINES = 256
+# Netfilter's priorities of the tables that iptables knows (netfilter_ipv4.h).
+_PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
+_SOURCE_NAT_HOOKS = ("postrouting", "input")
+# Options whose value is free text and may look like anything.
+_FREE_TEXT = frozenset(("--comment", "--log-prefix", "--nflog-prefix", "--string", "--hex-string"))
+_SHORT_OPTIONS = frozenset(("-s", "-d", "-i", "-o", "-p", "-f"))
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"?|([^\s"]+)', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
+class Iptables(NamedTuple):
+    """The program called `iptables`: its version, and whose rules it reads and writes."""
+
+    version: tuple[int, ...]
+    backend: Backend
+
+    @property
+    def broken_nft(self) -> bool:
+        """1.8.0 to 1.8.3 in nft mode lose and misprint rules; Kubernetes refuses them too."""
+        return self.backend is Backend.NFT and (1, 8) <= self.version < (1, 8, 4)
+
+
+class Saved(NamedTuple):
+    """What iptables-save printed. `incompatible`: nft tables it could not express."""
+
+    tables: tuple[Table, ...]
+    legacy_present: bool = False
+    incompatible: tuple[str, ...] = ()
+
+
+def parse_version(content: str) -> Iptables:
+    """The words of `iptables --version`; before 1.8 there was only the legacy backend.
+
+    >>> parse_version("iptables v1.8.9 (nf_tables)")
+    Iptables(version=(1, 8, 9), backend=<Backend.NFT: 'nft'>)
+    >>> parse_version("iptables v1.4.21").backend.value
+    'legacy'
+    """
+    match = _VERSION.search(content[:4096]) or refuse("no version number in it")
+    backend = Backend.NFT if match[2] == "nf_tables" else Backend.LEGACY
+    return Iptables(tuple(int(part[:9]) for part in match[1].split(".")), backend)
+
+
+def split_words(line: str) -> list[str]:
+    r"""The words of a rule; a quoted word is one, and a missing closing quote no error.
+
+    >>> split_words('-A X -m comment --comment "a \\"b\\" -j DROP" -j ACCEPT')
+    ['-A', 'X', '-m', 'comment', '--comment', 'a "b" -j DROP', '-j', 'ACCEPT']
+    """
+    if '"' not in line:
+        return line.split()
+    return [
+        _ESCAPED.sub(r"\1", match[1]) if match[1] is not None else match[2]
+        for match in _WORD.finditer(line)
+    ]
+
+
+def parse_save(content: str, family: Family, backend: Backend) -> Saved:
+    r"""The tables of one `iptables-save`, with or without counters.
+
+    >>> saved = parse_save("*filter\n:FORWARD DROP [0:0]\n[5:300] -A FORWARD ! -i lo -j ACCEPT\n"
+    ...                    "COMMIT\n", Family.IPV4, Backend.NFT)
+    >>> saved.tables[0].chain("FORWARD").policy, saved.tables[0].chain("FORWARD").rules[0].packets
+    ('DROP', 5)
+    """
+    tables: list[Table] = []
+    incompatible: list[str] = []
+    legacy_present = False
+    name = ""
+    chains: dict[str, tuple[str, list[Rule]]] = {}
+    for line in _whole_lines(content):
+        first = line[0]
+        if first in "-[" and name:
+            chain, rule = _rule(line)
+            chains.setdefault(chain, ("", []))[1].append(rule)
+        elif first == ":" and name:
+            declared, _, rest = line[1:].partition(" ")
+            policy = rest.partition(" ")[0]
+            chains[declared] = ("" if policy == "-" else policy, [])
+        elif first == "*" and not name:
+            name, chains = line[1:].strip() or refuse("a table without a name"), {}
+        elif line.startswith("COMMIT") and name:
+            tables.append(_table(family, name, chains, backend))
+            name = ""
+        elif first == "#":
+            legacy_present |= "legacy tables present" in line
+            if "is incompatible" in line:
+                incompatible.append(line.partition("`")[2].partition("'")[0])
+        else:
+            refuse(f"unexpected line: {texts.shorten(texts.printable(line), 60)}")
+    if name:
+        refuse(f"the table {texts.printable(name)} ends without COMMIT")
+    return Saved(tuple(tables), legacy_present, tuple(incompatible))
+
+
+def _whole_lines(content: str) -> Iterator[str]:
+    """The lines that are not empty; a quoted comment with a newline in it stays whole."""
+    lines = iter(content.split("\n"))
+    for line in lines:
+        if line.count('"') % 2 and line[0] in "-[" and _open(line):
+            for _, more in zip(range(_OPEN_LINES), lines, strict=False):
+                line += "\n" + more  # noqa: PLW2901 - the line goes on
+                if not _open(line):
+                    break
+        if line.strip():
+            yield line.strip()
+
+
+def _open(line: str) -> bool:
+    """Whether a quoted word is still open at the end."""
+    quoted = escaped = False
+    for character in line:
+        if escaped:
+            escaped = False
+        elif character == "\\":
+            escaped = quoted
+        elif character == '"':
+            quoted = not quoted
+    return quoted
+
+
+def _table(
+    family: Family, name: str, chains: dict[str, tuple[str, list[Rule]]], backend: Backend
+) -> Table:
+    return Table(
+        family,
+        name,
+        tuple(_chain(name, chain, policy, rules) for chain, (policy, rules) in chains.items()),
+        backend,
+    )
+
+
+def _chain(table: str, name: str, policy: str, rules: list[Rule]) -> Chain:
+    if not policy:
+        return Chain(name, tuple(rules))
+    hook = name.lower()
+    priority = _PRIORITIES.get(table)
+    if table == "nat" and hook in _SOURCE_NAT_HOOKS:
+        priority = 100
+    return Chain(name, tuple(rules), policy, hook, priority)
+
+
+def _rule(line: str) -> tuple[str, Rule]:
+    """`[packets:bytes] -A CHAIN conditions -j TARGET options`."""
+    words = split_words(line)
+    packets = octets = None
+    at = 0
+    if words[0][0] == "[":
+        left, _, right = words[0].strip("[]").partition(":")
+        packets, octets = int(left), int(right)
+        at = 1
+    if len(words) < at + 2 or words[at] != "-A":
+        refuse(f"not a rule: {texts.shorten(texts.printable(line), 60)}")
+    chain = words[at + 1]
+    target, goto, end = "", False, len(words)
+    for index in range(at + 2, len(words)):
+        if words[index] in ("-j", "-g") and words[index - 1] not in _FREE_TEXT:
+            target, goto, end = "".join(words[index + 1 : index + 2]), words[index] == "-g", index
+            break
+    matches = _matches(words[at + 2 : end])
+    comment = next((m.values[0] for m in matches if m.option == "--comment" and m.values), "")
+    options = _matches(words[end + 2 :]) if end + 2 < len(words) else ()
+    return chain, Rule(matches, target, goto, options, comment, packets, octets, line)
+
+
+def _matches(words: list[str]) -> tuple[Match, ...]:
+    r"""Options with their values, each with the module (-m) that it belongs to.
+
+    >>> _matches("! -i lo -m tcp --dport 80:90 -m socket".split())[1:]
+    (Match(module='tcp', option='--dport', values=('80:90',), negated=False), \
+Match(module='socket', option='', values=(), negated=False))
+    """
+    found: list[Match] = []
+    module, silent = "", False
+    for option, values, negated in _options(words):
+        if option == "-m":
+            if silent:
+                found.append(Match(module, ""))
+            module, silent = " ".join(values), True
+            continue
+        short = option in _SHORT_OPTIONS
+        found.append(Match("" if short else module, option, values, negated))
+        silent &= short
+    if silent:
+        found.append(Match(module, ""))
+    return tuple(found)
+
+
+def _options(words: list[str]) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+    """Each option, its values, and whether there is a ! before it or (until 1.4.3) behind."""
+    option = ""
+    values: tuple[str, ...] = ()
+    negated = mark = False
+    for word in words:
+        free = not values and option in _FREE_TEXT
+        if word == "!" and not free:
+            mark = True
+        elif not free and (word in _SHORT_OPTIONS or word == "-m" or word[:2] == "--"):
+            if option or values:
+                yield option, values, negated
+            option, values, negated, mark = word, (), mark, False
+        else:
+            negated |= mark
+            values, mark = (*values, word), False
+    if option or values:
+        yield option, values, negated
+
+
+IPTABLES: Fact[Iptables] = command_fact("iptables version", IPTABLES_VERSION, parse_version)
