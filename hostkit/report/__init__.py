@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a diagnosis is shown."""
+"""How a diagnosis is shown. Values in, text out; nothing here asks a host."""

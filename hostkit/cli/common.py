@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the commands share: options, the host that is asked, selection, output."""
+
+import os
+import sys
+import time
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from hostkit import files
+from hostkit.diagnosis.finding import Severity
+from hostkit.errors import InputError
+from hostkit.report.style import MINIMUM_WIDTH, Style
+
+if TYPE_CHECKING:
+    from hostkit.facts.target import Target
+
+STARTED = time.monotonic()
+FAIL_ON = (*(severity.value for severity in Severity), "never")
+FORMATS = ("text", "lines", "json")
+_WIDEST = 100
+_DEFAULT_WIDTH = 80
+
+
+class Output(NamedTuple):
+    """How and where a result is shown; `format` "" means: as suits where it goes."""
+
+    format: str = ""
+    path: str = ""
+    color: str = "auto"
+    verbosity: int = 0
+
+    @property
+    def effective_format(self) -> str:
+        """`text` for a terminal or a file, `lines` for a pipe, unless one was asked for."""
+        return self.format or ("text" if self.path or sys.stdout.isatty() else "lines")
+
+    def style(self) -> Style:
+        """Width and colour of where the result goes."""
+        if self.path:
+            return Style(_DEFAULT_WIDTH, self.color == "always")
+        return Style(_terminal_width(), self._coloured())
+
+    def _coloured(self) -> bool:
+        if self.color != "auto":
+            return self.color == "always"
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "") in ("", "dumb")
+        return not plain and sys.stdout.isatty()
+
+    def write(self, content: str) -> None:
+        """Show a finished result. Raises InputError when it cannot be written."""
+        if not self.path:
+            try:
+                sys.stdout.write(content)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise InputError(f"standard output cannot be written: {error.strerror}") from error
+            return
+        data = content.encode("utf-8", "backslashreplace")
+        try:
+            files.write_atomic(self.path, data)
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be written: {error.strerror}") from error
+
+
+def _terminal_width() -> int:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdigit() and int(columns) > 0:
+        return max(MINIMUM_WIDTH, min(int(columns), _WIDEST))
+    try:
+        width = os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return _DEFAULT_WIDTH
+    return max(MINIMUM_WIDTH, min(width, _WIDEST)) if width else _DEFAULT_WIDTH
+
+
+def parser(command: str, description: str, examples: Iterable[str]) -> ArgumentParser:
+    """A parser for one command, its help ending in examples."""
+    lines = "".join(f"  {example}\n" for example in examples)
+    made = ArgumentParser(
+        prog=f"hostkit {command}",
+        description=description,
+        epilog=f"examples:\n{lines}",
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return made
+
+
+def add_output(made: ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
+    """`--format`, `--color`, `-o`."""
+    group = made.add_argument_group("output")
+    group.add_argument(
+        "--format",
+        choices=formats,
+        default="",
+        help="default: text on a terminal, lines (one finding each) in a pipe"
+        if "lines" in formats
+        else "default: text",
+    )
+    group.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="auto: on a terminal, unless NO_COLOR is set",
+    )
+    group.add_argument("-o", "--output", metavar="FILE", default="", help="write there instead")
+
+
+def add_diagnosis(made: ArgumentParser) -> None:
+    """What preflight and doctor have in common."""
+    made.add_argument(
+        "--for",
+        dest="target",
+        metavar="ENGINE[@VERSION]",
+        default="docker",
+        help="docker, podman or hostkit (default: docker)",
+    )
+    made.add_argument(
+        "--snapshot", metavar="FILE", default="", help="a file of `hostkit collect`, not this host"
+    )
+    made.add_argument(
+        "--source",
+        choices=("text", "native"),
+        default="text",
+        help="ask files and programs (text), or the Python libraries where they know more",
+    )
+    group = made.add_argument_group("selection (codes, checks or areas, comma separated)")
+    group.add_argument("--select", metavar="NAMES", action="append", default=[])
+    group.add_argument("--ignore", metavar="NAMES", action="append", default=[])
+    group.add_argument(
+        "--fail-on",
+        choices=FAIL_ON,
+        default=Severity.ERROR.value,
+        help="exit with 1 from this severity on (default: error)",
+    )
+    add_output(made)
+    made.add_argument("-v", "--verbose", action="store_true", help="also what passed")
+    made.add_argument("-q", "--quiet", action="store_true", help="errors and totals alone")
+
+
+def output_of(arguments: Namespace) -> Output:
+    """The output options as a value."""
+    quiet, verbose = getattr(arguments, "quiet", False), getattr(arguments, "verbose", False)
+    return Output(
+        format=arguments.format,
+        path=arguments.output,
+        color=arguments.color,
+        verbosity=-1 if quiet else int(verbose),
+    )
+
+
+def words(given: Sequence[str]) -> frozenset[str]:
+    """The names in options that may be repeated and hold commas."""
+    return frozenset(
+        name.strip() for option in given for name in option.split(",") if name.strip()
+    )
+
+
+def target_of(given: str) -> "Target":
+    """`docker@29` as a target. Raises InputError."""
+    from hostkit.facts.target import ENGINES, Target
+
+    engine, at, version = given.partition("@")
+    numbers = version.split(".")
+    if engine not in ENGINES:
+        raise InputError(f"--for does not know {engine}", f"engines: {', '.join(ENGINES)}")
+    if at and not all(number.isascii() and number.isdigit() for number in numbers):
+        raise InputError(f"--for {given}: the version is not a number", "such as docker@20.10")
+    return Target(engine, tuple(map(int, numbers)) if at else ())

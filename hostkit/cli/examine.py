@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From options to a shown report: what preflight and doctor do alike."""
+
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from hostkit import plugins
+from hostkit.cli import common
+from hostkit.cli.selection import Selection
+from hostkit.diagnosis.check import Check
+from hostkit.diagnosis.doctor import Diagnosis
+from hostkit.diagnosis.finding import Finding, Severity
+from hostkit.diagnosis.problem import Catalogue
+from hostkit.diagnosis.rank import Ranked, rank
+from hostkit.diagnosis.runner import Result
+from hostkit.facts.fact import Facts
+from hostkit.facts.target import TARGET, Target
+from hostkit.host.answer import Known
+from hostkit.host.base import Host
+from hostkit.report import lines
+from hostkit.report import text as text_report
+from hostkit.report.model import Report, is_unknown
+
+TEXT_HOST = "-"
+
+
+class Examination(NamedTuple):
+    """What was asked for, and what is installed to answer it."""
+
+    arguments: Namespace
+    command: tuple[str, ...]
+    target: Target
+    selection: Selection
+    loaded: plugins.Plugins
+    catalogue: Catalogue
+
+    def checks(self) -> tuple[Check, ...]:
+        """The checks that matter to the target and were not deselected."""
+        return tuple(
+            one
+            for one in self.selection.checks(self.loaded.checks())
+            if self.target.engine in one.profiles
+        )
+
+    def wanted(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        """The findings that `--select` asks for."""
+        if not self.selection.select:
+            return tuple(findings)
+        checks = [one for _, one in self.loaded.checks()]
+        return tuple(
+            finding
+            for finding in findings
+            if self.selection.wants(
+                finding.problem, self.catalogue.get(finding.problem).area, checks
+            )
+        )
+
+
+class Seen(NamedTuple):
+    """What came of it; `facts` is None when no host was asked."""
+
+    ranked: tuple[Ranked, ...]
+    results: tuple[Result, ...]
+    facts: Facts | None
+    notes: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+
+
+def begin(command: Sequence[str], arguments: Namespace) -> Examination:
+    """Check the options against what is installed. Raises InputError."""
+    loaded = plugins.load()
+    catalogue = loaded.catalogue()
+    selection = Selection(common.words(arguments.select), common.words(arguments.ignore))
+    known = {*catalogue.codes(), *(area.area for area in loaded.areas)}
+    selection.verify(known, lambda: (one.name for _, one in loaded.checks()))
+    target = common.target_of(arguments.target)
+    return Examination(arguments, tuple(command), target, selection, loaded, catalogue)
+
+
+def open_host(snapshot: str) -> Host:
+    """This machine, or the one that a snapshot was taken of."""
+    if snapshot:
+        from hostkit.host.snapshot import SnapshotHost
+
+        return SnapshotHost(snapshot)
+    from hostkit.host.local import LocalHost
+
+    return LocalHost()
+
+
+def facts_of(asked: Examination, host: Host) -> Facts:
+    """The facts of a host for the target, from the preferred sources."""
+    given = {TARGET: Known(asked.target, "--for")}
+    return Facts(host, given, prefer_native=asked.arguments.source == "native")
+
+
+def finish(asked: Examination, seen: Seen) -> int:
+    """Select, rank again what is left, show it, and return the exit code."""
+    kept = [one for one in seen.ranked if not asked.selection.ignores(one)]
+    ignored = tuple(one for one in seen.ranked if asked.selection.ignores(one))
+    wanted = asked.wanted(one.finding for one in kept)
+    host = seen.facts.host if seen.facts is not None else None
+    diagnosis = Diagnosis(
+        host=host.name if host is not None else TEXT_HOST,
+        source=host.kind if host is not None else "text",
+        findings=rank(wanted, asked.catalogue),
+        checks=seen.results,
+        ignored=ignored,
+        notes=seen.notes,
+        duration_s=time.monotonic() - common.STARTED,
+    )
+    report = Report(
+        diagnosis=diagnosis,
+        identity=identity(seen.facts),
+        areas=_areas(asked, seen),
+        family=_family(seen.facts),
+        target=asked.arguments.target,
+        again=" ".join(("hostkit", *asked.command)),
+        exit_code=exit_code(diagnosis, asked.target.engine, asked.arguments.fail_on),
+        advice=seen.advice,
+        fixable=_fixable(),
+    )
+    output = common.output_of(asked.arguments)
+    output.write(shown(report, output))
+    return report.exit_code
+
+
+def exit_code(diagnosis: Diagnosis, engine: str, fail_on: str) -> int:
+    """0, 1 or 3 (docs/architecture.md)."""
+    if fail_on == "never":
+        return 0
+    limit = Severity(fail_on).rank
+    if any(not r.finding.past and r.finding.severity.rank <= limit for r in diagnosis.findings):
+        return 1
+    unsure = any(engine in r.check.required and is_unknown(r) for r in diagnosis.checks)
+    return 3 if unsure else 0
+
+
+def shown(report: Report, output: common.Output) -> str:
+    """The report in the form that was asked for."""
+    verbosity = text_report.Verbosity(output.verbosity)
+    form = output.effective_format
+    if form == "json":
+        from hostkit.report import jsonout
+
+        return jsonout.render(report)
+    if form == "lines":
+        return lines.render(report, verbosity)
+    return text_report.render(report, output.style(), verbosity)
+
+
+def identity(facts: Facts | None) -> tuple[str, ...]:
+    """What the header says of a host: name, distribution, kernel, engine."""
+    if facts is None:
+        return ("a text alone, no host was asked",)
+    from hostkit.facts.engine import DOCKER, PODMAN
+    from hostkit.facts.kernel import KERNEL
+    from hostkit.facts.osrelease import OS_RELEASE
+
+    release, kernel = facts.known(OS_RELEASE), facts.known(KERNEL)
+    host = facts.host
+    said = [host.name if host.kind == "live" else f"{host.name} ({host.kind})"]
+    said.append(release.pretty_name or release.id if release else "distribution unknown")
+    said.append(f"kernel {kernel.text}" if kernel else "kernel unknown")
+    engines = [facts.known(fact) for fact in (DOCKER, PODMAN)]
+    named = [f"{engine.name} {engine.version_text}" for engine in engines if engine]
+    return (*said, *(named or ["no engine"]))
+
+
+def _family(facts: Facts | None) -> str:
+    if facts is None:
+        return "any"
+    from hostkit.facts.osrelease import OS_RELEASE
+
+    release = facts.known(OS_RELEASE)
+    return release.package_family if release else "any"
+
+
+def _areas(asked: Examination, seen: Seen) -> dict[str, str]:
+    if not seen.results:
+        return {}
+    return {one.name: area for area, one in asked.loaded.checks()}
+
+
+def _fixable() -> frozenset[str]:
+    return frozenset()
+
+
+def say(line: str) -> None:
+    """Tell a person something that is not part of the report."""
+    print(line, file=sys.stderr, flush=True)

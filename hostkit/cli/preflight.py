@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`hostkit preflight`: every check, before containers are trusted to a host."""
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+
+from hostkit.cli import common, examine
+from hostkit.diagnosis.doctor import diagnose
+
+EXAMPLES = (
+    "hostkit preflight",
+    "hostkit preflight --for docker@29 --fail-on warning",
+    "hostkit preflight --select storage,network -v",
+    "hostkit preflight --format json -o report.json",
+    "hostkit preflight --snapshot web07.tar.gz",
+)
+
+
+def options() -> ArgumentParser:
+    """The options of this command."""
+    made = common.parser(
+        "preflight",
+        "Says whether this host can run containers, now and after the next boot,\n"
+        "what stands in the way, and how to mend it. It only reads.",
+        EXAMPLES,
+    )
+    common.add_diagnosis(made)
+    return made
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Ask everything, show it, return the exit code."""
+    parsed = options().parse_args(arguments)
+    asked = examine.begin(("preflight", *arguments), parsed)
+    facts = examine.facts_of(asked, examine.open_host(parsed.snapshot))
+    ranked, results = diagnose(facts, asked.checks(), asked.loaded.broken, asked.catalogue)
+    return examine.finish(asked, examine.Seen(ranked, results, facts))

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checks of one area rolled up into one line; what is not known is never a pass."""
+
+from enum import Enum
+from typing import NamedTuple
+
+from hostkit.diagnosis.finding import Finding, Passed, Severity, Unknown
+from hostkit.diagnosis.runner import Result
+from hostkit.report.model import Report, is_not_applicable, is_passed, is_unknown, plural
+
+
+class Status(Enum):
+    """The word at the beginning of an area's line."""
+
+    OK = "ok"
+    FAIL = "FAIL"
+    WARN = "warn"
+    NOTE = "note"
+    UNKNOWN = "?"
+    NOTHING = "-"
+
+
+class Area(NamedTuple):
+    """One line: how the area is, of how many checks, in a few words."""
+
+    name: str
+    status: Status
+    count: str
+    note: str
+
+
+def areas(report: Report) -> tuple[Area, ...]:
+    """Every area that has a check, in the checks' order."""
+    grouped: dict[str, list[Result]] = {}
+    for result in report.diagnosis.checks:
+        grouped.setdefault(report.areas.get(result.check.name, ""), []).append(result)
+    hidden = {one.finding.problem for one in report.diagnosis.ignored}
+    return tuple(_area(name, results, hidden) for name, results in grouped.items())
+
+
+def _area(name: str, results: list[Result], hidden: set[str]) -> Area:
+    findings = [
+        outcome
+        for result in results
+        for outcome in result.outcomes
+        if isinstance(outcome, Finding) and outcome.problem not in hidden
+    ]
+    unknown = sum(map(is_unknown, results))
+    passed = sum(map(is_passed, results))
+    if findings:
+        worst = min(findings, key=lambda finding: finding.severity.rank)
+        return Area(name, _status(worst.severity), f"{passed} of {len(results)} ok", worst.summary)
+    if unknown:
+        return Area(name, Status.UNKNOWN, f"{passed} of {len(results)} ok", _reason(results))
+    if all(map(is_not_applicable, results)):
+        return Area(name, Status.NOTHING, plural(len(results), "check"), "does not apply")
+    return Area(name, Status.OK, plural(passed, "check"), _notes(results))
+
+
+def _status(severity: Severity) -> Status:
+    by_severity = {Severity.ERROR: Status.FAIL, Severity.WARNING: Status.WARN}
+    return by_severity.get(severity, Status.NOTE)
+
+
+def _reason(results: list[Result]) -> str:
+    unknown = [o for result in results for o in result.outcomes if isinstance(o, Unknown)]
+    crashed = next((outcome for outcome in unknown if outcome.crashed), None)
+    if crashed is not None:
+        return crashed.reason
+    if any(outcome.needs_root for outcome in unknown):
+        return f"{plural(len(unknown), 'answer')} need root: {unknown[0].reason}"
+    return f"not known: {unknown[0].reason}"
+
+
+def _notes(results: list[Result]) -> str:
+    notes = [o.note for result in results for o in result.outcomes if isinstance(o, Passed)]
+    return ", ".join(filter(None, notes))

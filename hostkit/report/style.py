@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Colour, and text laid out in cells; colour never says what the words do not say."""
+
+from typing import NamedTuple
+
+from hostkit import text
+
+MINIMUM_WIDTH = 40
+_CODES = {"error": "1;31", "warning": "1;33", "info": "1;36", "ok": "32", "dim": "2", "bold": "1"}
+
+
+class Style(NamedTuple):
+    """How wide a line may be, in cells, and whether colours are understood."""
+
+    width: int = 80
+    colour: bool = False
+
+    def paint(self, kind: str, words: str) -> str:
+        """Words in the colour of a severity, or `ok`, `dim`, `bold`."""
+        return f"\x1b[{_CODES[kind]}m{words}\x1b[0m" if self.colour else words
+
+
+def hang(label: str, words: str, cells: int, indent: int = 0) -> list[str]:
+    """A label and words wrapped beside it; one unbreakable word may be longer than a line.
+
+    >>> hang("fix: ", "load the module now", 18, indent=2)
+    ['  fix: load the', '       module now']
+    """
+    margin = " " * indent
+    room = max(1, cells - indent - text.width(label))
+    lines = text.wrap(text.printable(words), room) or [""]
+    rest = margin + " " * text.width(label)
+    return [f"{margin}{label}{lines[0]}".rstrip(), *(rest + line for line in lines[1:])]
+
+
+def command_lines(command: str, cells: int, indent: int) -> list[str]:
+    r"""A command to be copied: broken only where a shell joins it again.
+
+    >>> command_lines("echo 'a b' > /etc/x", 14, 2)
+    ["  echo 'a b' \\", '    > /etc/x']
+    >>> command_lines("# reboot when it suits", 14, 2)
+    ['  # reboot', '  # when it', '  # suits']
+    """
+    margin = " " * indent
+    lines: list[str] = []
+    for raw in command.split("\n"):
+        line = text.printable(raw).rstrip()
+        if line.lstrip().startswith("#"):
+            words = text.wrap(line.lstrip("# "), max(1, cells - indent - 2))
+            lines.extend(f"{margin}# {part}" for part in words)
+            continue
+        if text.width(line) + indent <= cells or "<<" in command:
+            lines.append(margin + line)
+            continue
+        lines.extend(_folded(_shell_words(line), margin, cells))
+    return lines
+
+
+def _folded(words: list[str], margin: str, cells: int) -> list[str]:
+    lines: list[str] = []
+    current = margin + words[0]
+    for word in words[1:]:
+        if text.width(current) + 1 + text.width(word) + 2 > cells:
+            lines.append(current + " \\")
+            current = f"{margin}  {word}"
+        else:
+            current += " " + word
+    return [*lines, current]
+
+
+def _shell_words(line: str) -> list[str]:
+    """The line cut at blanks outside quotes; a comment at its end stays in one piece."""
+    words: list[str] = []
+    word, quote, escaped = "", "", False
+    for at, character in enumerate(line):
+        if character == " " and not quote and not escaped:
+            if word:
+                words.append(word)
+            word = ""
+            continue
+        if character == "#" and not quote and not word:
+            return [*words, line[at:]]
+        word += character
+        if escaped:
+            escaped = False
+        elif character == "\\" and quote != "'":
+            escaped = True
+        elif character == quote:
+            quote = ""
+        elif character in "'\"" and not quote:
+            quote = character
+    return [*words, word] if word else words

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Wide tables; the only user of tabulate, which is slow to import (about 50 ms)."""
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from hostkit import text
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
+    """Rows under headings; the last column is wrapped so that lines fit `width` cells."""
+    clean = [[text.printable(cell) for cell in row] for row in rows]
+    others = len(headings) - 1
+    taken = sum(
+        max(text.width(row[column]) for row in (headings, *clean)) + 2 for column in range(others)
+    )
+    room = max(20, width - taken)
+    wrapped = [[*row[:-1], "\n".join(text.wrap(row[-1], room))] for row in clean]
+    shown = tabulate(wrapped, headers=headings, tablefmt="simple", disable_numparse=True)
+    return "".join(f"{line.rstrip()}\n" for line in shown.splitlines())

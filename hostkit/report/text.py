@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A report for a terminal: healthy areas in a line each, a block for every root cause."""
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+from hostkit import __version__, text
+from hostkit.diagnosis.finding import Certainty, Evidence, Finding, NotApplicable, Passed, Severity
+from hostkit.diagnosis.problem import Remedy
+from hostkit.diagnosis.rank import Ranked
+from hostkit.diagnosis.runner import Result
+from hostkit.report.areas import Area, Status, areas
+from hostkit.report.model import Report, counts, plural, safe_params, unknowns
+from hostkit.report.style import Style, command_lines, hang
+
+EVIDENCE_SHOWN = 3
+UNKNOWN_SHOWN = 12
+_LOOKS = {
+    Status.OK: "ok",
+    Status.FAIL: "error",
+    Status.WARN: "warning",
+    Status.NOTE: "info",
+    Status.UNKNOWN: "warning",
+    Status.NOTHING: "dim",
+}
+
+
+class Verbosity(IntEnum):
+    """`-q`: errors and totals alone; `-v`: also what passed and what does not apply."""
+
+    QUIET = -1
+    NORMAL = 0
+    VERBOSE = 1
+
+
+class Block(NamedTuple):
+    """One root cause: its findings (of one problem), and what they bring about."""
+
+    roots: list[Ranked]
+    consequences: list[Ranked]
+
+
+def render(report: Report, style: Style, verbosity: Verbosity = Verbosity.NORMAL) -> str:
+    """The whole report, ending in a newline."""
+    parts = [
+        *([] if verbosity is Verbosity.QUIET else [_header(report, style)]),
+        *(_block(report, block, style) for block in blocks(report, verbosity)),
+    ]
+    if verbosity is not Verbosity.QUIET:
+        parts += [
+            _advice(report, style),
+            _past(report, style),
+            _ignored(report, style),
+            _passed(report, style) if verbosity is Verbosity.VERBOSE else [],
+            _unknown(report, style, everything=verbosity is Verbosity.VERBOSE),
+            [line for note in report.diagnosis.notes for line in hang("note: ", note, style.width)],
+        ]
+    parts.append(_totals(report, style))
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def blocks(report: Report, verbosity: Verbosity) -> list[Block]:
+    """The findings, each consequence with the first of its causes that is shown."""
+    found: list[Block] = []
+    home: dict[str, Block] = {}
+    for one in report.present():
+        code = one.finding.problem
+        if verbosity is Verbosity.QUIET and one.finding.severity is not Severity.ERROR:
+            continue
+        if code in home:
+            block = home[code]
+            is_root = block.roots[0].finding.problem == code
+            (block.roots if is_root else block.consequences).append(one)
+            continue
+        cause = next((cause for cause in one.caused_by if cause in home), None)
+        if cause is None:
+            home[code] = Block([one], [])
+            found.append(home[code])
+        else:
+            home[code] = home[cause]
+            home[code].consequences.append(one)
+    return found
+
+
+def located(evidence: Evidence) -> str:
+    """Source, line and words of one piece of evidence."""
+    place = f"{evidence.source}:{evidence.line}" if evidence.line else evidence.source
+    return f"{place}: {evidence.excerpt}" if evidence.excerpt else place
+
+
+def _header(report: Report, style: Style) -> list[str]:
+    width = style.width
+    words = " | ".join((f"hostkit {__version__}", *report.identity))
+    lines = hang("", words, width)
+    lines[0] = style.paint("bold", lines[0])
+    shown = [area for area in areas(report) if area.status is not Status.NOTHING]
+    column = max((text.width(area.name) for area in shown), default=0)
+    for area in shown:
+        lines.append(_area_line(area, column, style))
+    return lines
+
+
+def _area_line(area: Area, column: int, style: Style) -> str:
+    name = text.printable(area.name)
+    start = f" {area.status.value:<4} {name}{' ' * (column - text.width(name))}  {area.count:<11} "
+    line = start + text.shorten(text.printable(area.note), max(8, style.width - text.width(start)))
+    mark = f" {area.status.value:<4}"
+    return style.paint(_LOOKS[area.status], mark) + line[len(mark) :].rstrip()
+
+
+def _block(report: Report, block: Block, style: Style) -> list[str]:
+    first = block.roots[0]
+    lines: list[str] = []
+    for root in block.roots:
+        lines += headline(root.finding, style)
+        for evidence in root.finding.evidence[:EVIDENCE_SHOWN]:
+            lines += hang("--> ", located(evidence), style.width, indent=2)
+    lines += hang("why: ", first.problem.harm or first.problem.title, style.width, indent=2)
+    for label, remedy in zip(("fix: ", " or: "), first.problem.remedies, strict=False):
+        lines += _remedy(report, first, remedy, label, style)
+    if len(first.problem.remedies) > 2:
+        lines += hang("more: ", f"hostkit explain {first.problem.code}", style.width, indent=2)
+    for mistaken in first.problem.mistaken_for[:1]:
+        lines += hang("not: ", mistaken, style.width, indent=2)
+    for harmful in first.problem.harmful:
+        advice = f"{harmful.advice}, because {harmful.why}"
+        lines += hang("do not: ", advice, style.width, indent=2)
+    if block.consequences:
+        lines.append("  brings about:")
+        for one in block.consequences:
+            lines += headline(one.finding, style, indent=4)
+    return lines
+
+
+def headline(finding: Finding, style: Style, indent: int = 0) -> list[str]:
+    """`error[CODE] summary`, with the certainty when it is less than confirmed."""
+    sure = finding.certainty is Certainty.CONFIRMED
+    label = f"{finding.severity}[{text.printable(finding.problem)}]"
+    words = finding.summary if sure else f"({finding.certainty}) {finding.summary}"
+    whole = hang("", f"{label} {words}", style.width - indent - 2)
+    margin = " " * indent
+    first = margin + style.paint(finding.severity.value, whole[0][: len(label)])
+    return [first + whole[0][len(label) :], *(f"{margin}  {line}" for line in whole[1:])]
+
+
+def _remedy(report: Report, one: Ranked, remedy: Remedy, label: str, style: Style) -> list[str]:
+    lines = hang(label, remedy.summary + _price(remedy), style.width, indent=2)
+    indent = 2 + len(label)
+    if remedy.action in report.fixable and report.diagnosis.source == "live":
+        lines.append(" " * indent + f"hostkit fix {one.problem.code}")
+    for command in remedy.commands_for(report.family, safe_params(one.finding)):
+        lines += command_lines(command, style.width, indent)
+    return lines
+
+
+def _price(remedy: Remedy) -> str:
+    known = [f"risk: {remedy.risk}" if remedy.risk else ""]
+    known.append(f"interrupts: {remedy.interrupts}" if remedy.interrupts else "")
+    said = "; ".join(filter(None, known))
+    return f" ({said})" if said else ""
+
+
+def _advice(report: Report, style: Style) -> list[str]:
+    if not report.advice:
+        return []
+    lines = ["storage:"]
+    for sentence in report.advice:
+        lines += hang("- ", sentence, style.width, indent=2)
+    return lines
+
+
+def _past(report: Report, style: Style) -> list[str]:
+    past = report.past()
+    if not past:
+        return []
+    lines = ["past (the messages are there, this host says it is over; not counted):"]
+    for one in past:
+        lines += hang("", f"{one.finding.problem}: {one.finding.summary}", style.width, indent=2)
+        for evidence in one.finding.evidence[:1]:
+            lines += hang("--> ", located(evidence), style.width, indent=4)
+    return lines
+
+
+def _ignored(report: Report, style: Style) -> list[str]:
+    codes = dict.fromkeys(one.finding.problem for one in report.diagnosis.ignored)
+    return hang("ignored: ", ", ".join(codes), style.width) if codes else []
+
+
+def _passed(report: Report, style: Style) -> list[str]:
+    lines: list[str] = []
+    for result in report.diagnosis.checks:
+        for outcome in result.outcomes:
+            if isinstance(outcome, Passed):
+                lines += _said("ok", result, outcome.note, style)
+            elif isinstance(outcome, NotApplicable):
+                lines += _said("-", result, outcome.reason, style)
+    return ["looked at:", *lines] if lines else []
+
+
+def _said(mark: str, result: Result, words: str, style: Style) -> list[str]:
+    said = f"{result.check.name}: {words or result.check.title}"
+    return hang(f"{mark:<3}", said, style.width, indent=2)
+
+
+def _unknown(report: Report, style: Style, *, everything: bool) -> list[str]:
+    unknown = unknowns(report.diagnosis.checks)
+    if not unknown:
+        return []
+    lines = ["could not be looked at (unknown is not a pass):"]
+    by_reason: dict[str, list[str]] = {}
+    for check, outcome in unknown:
+        by_reason.setdefault(outcome.reason, []).append(check.name)
+    shown = list(by_reason.items())[: None if everything else UNKNOWN_SHOWN]
+    for reason, names in shown:
+        lines += hang("? ", f"{', '.join(dict.fromkeys(names))}: {reason}", style.width, indent=2)
+    if len(shown) < len(by_reason):
+        lines.append(f"  and {len(by_reason) - len(shown)} more: add -v")
+    by_root = len({check.name for check, outcome in unknown if outcome.needs_root})
+    if by_root and report.diagnosis.source == "live":
+        lines += hang("as root: ", f"sudo {report.again}  (completes {by_root})", style.width, 2)
+    return lines
+
+
+def _totals(report: Report, style: Style) -> list[str]:
+    number = counts(report.diagnosis)
+    said = [plural(number.error, "error"), plural(number.warning, "warning")]
+    said += [f"{number.info} info"] if number.info else []
+    said += [f"{number.past} past"] if number.past else []
+    if report.diagnosis.checks:
+        said += [f"{number.unknown} unknown", f"{number.passed} passed"]
+    said += [f"{number.ignored} ignored"] if number.ignored else []
+    total = (
+        f"{', '.join(said)} in {report.diagnosis.duration_s:.2f} s; exit code {report.exit_code}"
+    )
+    lines = hang("", total, style.width)
+    lines[0] = style.paint("bold", lines[0])
+    return [*lines, *_hints(report)]
+
+
+def _hints(report: Report) -> Iterator[str]:
+    present = report.present()
+    if present:
+        yield f"more about the first: hostkit explain {present[0].finding.problem}"
