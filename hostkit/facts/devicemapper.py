@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Device-mapper in the running kernel, learnt without waking it.
+
+Opening /dev/mapper/control loads dm_mod (the node's number is an alias of the module), and
+libdevmapper creates the node when it is missing. So a tool is run only when the driver is
+registered and the node is there.
+"""
+
+import re
+from typing import NamedTuple
+
+from hostkit import text
+from hostkit.facts.fact import Fact, Facts, parsed, refuse, run_text
+from hostkit.facts.loop import parse_block_majors
+from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.host.commands import DMSETUP_TARGETS, DMSETUP_VERSION
+
+CONTROL = "/dev/mapper/control"
+MISC = "/proc/misc"
+_NAME = "device-mapper"
+_TARGET = re.compile(r"(\S+)\s+v(\d+)\.(\d+)\.(\d+)")
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_NOT_REGISTERED = "the running kernel has no device-mapper driver registered"
+
+
+class DeviceMapper(NamedTuple):
+    """Whether the driver is there: loaded or built in.
+
+    `minor` is that of the misc device, `block_major` that of its block devices (253 on most
+    hosts); None when it is not there.
+    """
+
+    registered: bool
+    minor: int | None
+    block_major: int | None
+    control: bool
+
+
+class Target(NamedTuple):
+    """A kind of mapping that is registered now, such as linear or thin-pool."""
+
+    name: str
+    version: tuple[int, ...]
+
+
+class Versions(NamedTuple):
+    """Of the library that dmsetup uses, and of the kernel's interface (ioctl)."""
+
+    library: tuple[int, ...]
+    library_text: str
+    driver: tuple[int, ...]
+
+
+def parse_misc(content: str) -> dict[str, int]:
+    r"""The misc devices of /proc/misc with their minors.
+
+    >>> parse_misc("236 device-mapper\n237 loop-control\n")
+    {'device-mapper': 236, 'loop-control': 237}
+    """
+    words = (line.split(None, 1) for line in content.splitlines() if line.strip())
+    return {name.strip(): int(minor) for minor, name in words}
+
+
+def parse_targets(content: str) -> tuple[Target, ...]:
+    r"""What `dmsetup targets` prints.
+
+    >>> parse_targets("thin-pool        v1.22.0\nlinear           v1.4.0\n")[0]
+    Target(name='thin-pool', version=(1, 22, 0))
+    """
+    found: list[Target] = []
+    for line in content.splitlines():
+        match = _TARGET.fullmatch(line.strip())
+        if match:
+            found.append(Target(match[1], tuple(int(number) for number in match.groups()[1:])))
+        elif line.strip():
+            refuse(f"not a target: {line.strip()[:40]!r}")
+    return tuple(found)
+
+
+def parse_versions(content: str) -> Versions:
+    r"""What `dmsetup version` prints.
+
+    >>> parse_versions(
+    ...     "Library version:   1.02.135-RHEL7 (2016-11-16)\nDriver version:    4.34.0\n")
+    Versions(library=(1, 2, 135), library_text='1.02.135-RHEL7 (2016-11-16)', driver=(4, 34, 0))
+    """
+    said = {
+        name: value.strip() for name, _, value in (s.partition(":") for s in content.splitlines())
+    }
+    library, driver = said.get("Library version", ""), said.get("Driver version", "")
+    return Versions(_numbers(library), library, _numbers(driver))
+
+
+def _numbers(written: str) -> tuple[int, ...]:
+    match = _VERSION.match(written)
+    return tuple(int(number) for number in match.groups()) if match else refuse("no version")
+
+
+def _gather(facts: Facts) -> Answer[DeviceMapper]:
+    host = facts.host
+    misc = host.read(MISC)
+    devices = host.read("/proc/devices")
+    if not isinstance(misc, Known):
+        return misc
+    if not isinstance(devices, Known):
+        return devices
+    control = isinstance(host.stat(CONTROL), Known)
+
+    def build(said: tuple[bytes, bytes]) -> DeviceMapper:
+        minor = parse_misc(text.decode(said[0])).get(_NAME)
+        major = parse_block_majors(text.decode(said[1])).get(_NAME)
+        return DeviceMapper(minor is not None, minor, major, control)
+
+    return parsed((misc.value, devices.value), MISC, build)
+
+
+def asleep(facts: Facts) -> Absent | Unreadable | None:
+    """Why no tool of device-mapper may be asked; None when asking wakes and makes nothing."""
+    mapper = facts.value(DEVICE_MAPPER)
+    if not mapper.registered:
+        return Absent(MISC, _NOT_REGISTERED)
+    if not mapper.control:
+        return Unreadable(CONTROL, "does not exist, and asking would create it")
+    return None
+
+
+def _gather_targets(facts: Facts) -> Answer[tuple[Target, ...]]:
+    return asleep(facts) or run_text(facts.host, DMSETUP_TARGETS, parse_targets)
+
+
+def _gather_versions(facts: Facts) -> Answer[Versions]:
+    return asleep(facts) or run_text(facts.host, DMSETUP_VERSION, parse_versions)
+
+
+DEVICE_MAPPER: Fact[DeviceMapper] = Fact("device-mapper", _gather, waits=False)
+DM_TARGETS: Fact[tuple[Target, ...]] = Fact("dm targets", _gather_targets, waits=True)
+DM_VERSIONS: Fact[Versions] = Fact("dm versions", _gather_versions, waits=True)
