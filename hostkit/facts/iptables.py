@@ -159,31 +159,35 @@ def _rule(line: str) -> tuple[str, Rule]:
     """`[packets:bytes] -A CHAIN conditions -j TARGET options`."""
     words = split_words(line)
     packets = octets = None
-    at = 0
     if words[0][0] == "[":
         left, _, right = words[0].strip("[]").partition(":")
         packets, octets = int(left), int(right)
-        at = 1
-    if len(words) < at + 2 or words[at] != "-A":
+        del words[0]
+    if len(words) < 2 or words[0] != "-A":  # noqa: PLR2004 - `-A` and a name
         refuse(f"not a rule: {texts.shorten(texts.printable(line), 60)}")
-    chain = words[at + 1]
-    target, goto, end = "", False, len(words)
-    for index in range(at + 2, len(words)):
-        if words[index] in ("-j", "-g") and words[index - 1] not in _FREE_TEXT:
-            target, goto, end = "".join(words[index + 1 : index + 2]), words[index] == "-g", index
-            break
-    matches = _matches(words[at + 2 : end])
+    at = _jump(words)
+    matches = _matches(words[2:at])
     comment = next((m.values[0] for m in matches if m.option == "--comment" and m.values), "")
-    options = _matches(words[end + 2 :]) if end + 2 < len(words) else ()
-    return chain, Rule(matches, target, goto, options, comment, packets, octets, line)
+    if at >= len(words) - 1:
+        return words[1], Rule(matches, "", False, (), comment, packets, octets, line)
+    goto = words[at] == "-g"
+    options = _matches(words[at + 2 :]) if len(words) > at + 2 else ()
+    return words[1], Rule(matches, words[at + 1], goto, options, comment, packets, octets, line)
+
+
+def _jump(words: list[str]) -> int:
+    """Where `-j` or `-g` stands, else the number of words."""
+    for at, word in enumerate(words):
+        if word in ("-j", "-g") and words[at - 1] not in _FREE_TEXT:
+            return at
+    return len(words)
 
 
 def _matches(words: list[str]) -> tuple[Match, ...]:
     r"""Options with their values, each with the module (-m) that it belongs to.
 
-    >>> _matches("! -i lo -m tcp --dport 80:90 -m socket".split())[1:]
-    (Match(module='tcp', option='--dport', values=('80:90',), negated=False), \
-Match(module='socket', option='', values=(), negated=False))
+    >>> [match[:3] for match in _matches("! -i lo -m tcp --dport 80:90 -m socket".split())]
+    [('', '-i', ('lo',)), ('tcp', '--dport', ('80:90',)), ('socket', '', ())]
     """
     found: list[Match] = []
     module, silent = "", False
@@ -192,10 +196,11 @@ Match(module='socket', option='', values=(), negated=False))
             if silent:
                 found.append(Match(module, ""))
             module, silent = " ".join(values), True
-            continue
-        short = option in _SHORT_OPTIONS
-        found.append(Match("" if short else module, option, values, negated))
-        silent &= short
+        elif option in _SHORT_OPTIONS:
+            found.append(Match("", option, values, negated))
+        else:
+            found.append(Match(module, option, values, negated))
+            silent = False
     if silent:
         found.append(Match(module, ""))
     return tuple(found)
@@ -207,16 +212,18 @@ def _options(words: list[str]) -> Iterator[tuple[str, tuple[str, ...], bool]]:
     values: tuple[str, ...] = ()
     negated = mark = False
     for word in words:
-        free = not values and option in _FREE_TEXT
-        if word == "!" and not free:
-            mark = True
-        elif not free and (word in _SHORT_OPTIONS or word == "-m" or word[:2] == "--"):
-            if option or values:
-                yield option, values, negated
-            option, values, negated, mark = word, (), mark, False
-        else:
-            negated |= mark
-            values, mark = (*values, word), False
+        if word[:1] in ("-", "!") and (values or option not in _FREE_TEXT):
+            if word == "!":
+                mark = True
+                continue
+            if word[:2] == "--" or word == "-m" or word in _SHORT_OPTIONS:
+                if option or values:
+                    yield option, values, negated
+                option, values, negated, mark = word, (), mark, False
+                continue
+        if mark:
+            negated, mark = True, False
+        values = (*values, word) if values else (word,)
     if option or values:
         yield option, values, negated
 

@@ -44,9 +44,9 @@ class _Key(NamedTuple):
 def parse_json(content: str) -> tuple[Table, ...]:
     r"""The tables of `nft -j list ruleset`.
 
-    >>> parse_json('{"nftables": [{"table": {"family": "ip", "name": "nat", "handle": 1}}]}')
-    (Table(family=<Family.IPV4: 'ip'>, name='nat', chains=(), backend=<Backend.NFT: 'nft'>, \
-iptables=True),)
+    >>> table, = parse_json('{"nftables": [{"table": {"family": "ip", "name": "nat"}}]}')
+    >>> table.name, table.family.value, table.iptables
+    ('nat', 'ip', True)
     """
     objects = json.loads(content)  # its error is a ValueError
     listed: Any = objects.get("nftables") if isinstance(objects, dict) else None
