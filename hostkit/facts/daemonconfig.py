@@ -112,7 +112,7 @@ class DaemonConfig(NamedTuple):
         setting = self.get(key)
         return setting.value if setting and isinstance(setting.value, str) else default
 
-    def switch(self, key: str, default: bool) -> bool:  # noqa: FBT001 - as dict.get
+    def switch(self, key: str, default: bool) -> bool:
         """A key that is on or off."""
         setting = self.get(key)
         return setting.value if setting and isinstance(setting.value, bool) else default

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Docker's daemon.json: its settings with their lines, or what is wrong with it and where."""
 
+import codecs
 import json
 import re
 from typing import NamedTuple, TypeAlias
@@ -9,7 +10,12 @@ from hostkit import text
 
 LIMIT = 1 << 20
 DEPTH_LIMIT = 32
-BOM = b"\xef\xbb\xbf"
+# dockerd 23.0 and later lets a byte order mark choose the encoding.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 class Table(NamedTuple):
@@ -22,7 +28,7 @@ class Table(NamedTuple):
         return dict(self.items).get(name)
 
 
-Value: TypeAlias = str | int | float | bool | None | tuple["Value", ...] | Table
+Value: TypeAlias = str | int | float | bool | tuple["Value", ...] | Table | None
 
 
 class Setting(NamedTuple):
@@ -61,14 +67,16 @@ def parse_daemon_json(data: bytes, path: str) -> DaemonJson:
     >>> parse_daemon_json(b'{"debug": true,\n}', "f").fault
     Fault(message='a comma before the closing }', line=2, column=1, excerpt='}')
     """
-    data = data.removeprefix(BOM)
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     try:
-        content = data.decode("utf-8")
+        content = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         excerpt = text.decode(data).splitlines()[line - 1] if data else ""
-        return _faulty(path, Fault("it is not UTF-8", line, column, excerpt))
+        return _faulty(
+            path, Fault(f"it is not {encoding[:6].upper().rstrip('-')}", line, column, excerpt)
+        )
     if not content.strip():
         return DaemonJson(path, (), empty=True)
     fault = _too_deep(content)
@@ -116,16 +124,17 @@ _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}\[\]:,]|\n')
 
 
 def _too_deep(content: str) -> Fault | None:
+    """The place where the nesting passes the limit, found before the parser recurses."""
     depth, line = 0, 1
     for match in _TOKEN.finditer(content):
-        token = match[0]
-        if token == "\n":  # noqa: S105 - a newline, not a secret
+        mark = match[0]
+        if mark == "\n":
             line += 1
-        elif token in "{[":
+        elif mark in "{[":
             depth += 1
             if depth > DEPTH_LIMIT:
                 return Fault(f"nested deeper than {DEPTH_LIMIT}", line, 0, _line(content, line))
-        elif token in "}]":
+        elif mark in "}]":
             depth -= 1
     return None
 
@@ -136,17 +145,17 @@ def _key_lines(content: str) -> list[int]:
     depth, line = 0, 1
     at_key = False
     for match in _TOKEN.finditer(content):
-        token = match[0]
-        if token == "\n":  # noqa: S105 - a newline, not a secret
+        mark = match[0]
+        if mark == "\n":
             line += 1
-        elif token in "{[":
+        elif mark in "{[":
             depth += 1
             at_key = depth == 1
-        elif token in "}]":
+        elif mark in "}]":
             depth -= 1
-        elif token == ",":  # noqa: S105 - a comma, not a secret
+        elif mark == ",":
             at_key = depth == 1
-        elif token[0] == '"' and at_key:
+        elif mark[0] == '"' and at_key:
             lines.append(line)
             at_key = False
     return lines

@@ -16,7 +16,7 @@ from hostkit.host.commands import (
 )
 
 # The daemon's package, newest name first. `docker` is an engine on RHEL 7, Fedora and
-# SUSE, and a dock for the desktop on Debian.
+# SUSE, and a dock for desktop icons on Debian.
 DOCKER_PACKAGES = ("docker-ce", "docker-ee", "moby-engine", "docker.io", "docker-engine")
 DOCKER_RPM_PACKAGES = ("docker", "docker-io", "docker-latest")
 
@@ -57,7 +57,7 @@ def parse_program_version(said: str) -> str:
 def _docker(facts: Facts) -> Answer[Engine]:
     packages = facts.get(PACKAGES)
     if isinstance(packages, Known):
-        names = DOCKER_PACKAGES
+        names: tuple[str, ...] = DOCKER_PACKAGES
         if packages.value.manager == "rpm":
             names += DOCKER_RPM_PACKAGES
         package = packages.value.first(*names)

@@ -175,30 +175,34 @@ def read_service(host: Host, name: str) -> Answer[Service]:
     if not paths:
         return Absent(f"{FOLDERS[0]}/{name}", "there is no such unit file")
     unreadable: list[Unreadable] = []
-    environment: list[tuple[str, Word]] = []
-    files: list[Word] = []
-    start = Word("", paths[0], 0)
-    for path in paths:
-        answer = host.read(path, _LIMIT)
-        if isinstance(answer, Unreadable):
-            unreadable.append(answer)
-        if not isinstance(answer, Known):
-            continue
-        for section, key, value, line in parse_unit_file(text.decode(answer.value)):
-            if section != "Service":
-                continue
-            word = Word(value, path, line)
-            if key == "ExecStart" and value:
-                start = word
-            elif key == "Environment":
-                environment = [*environment, *_assigned(word)] if value else []
-            elif key == "EnvironmentFile":
-                files = [*files, word] if value else []
-    for word in files[:_FILES_LIMIT]:
+    start, assigned, named = Word("", paths[0], 0), list[Word](), list[Word]()
+    for key, word in _directives(host, paths, unreadable):
+        if key == "ExecStart" and word.text:
+            start = word
+        elif key == "Environment":
+            assigned = [*assigned, word] if word.text else []
+        elif key == "EnvironmentFile":
+            named = [*named, word] if word.text else []
+    environment = [pair for word in assigned for pair in _assigned(word)]
+    for word in named[:_FILES_LIMIT]:
         environment += _environment_file(host, word, unreadable)
     command = expand_command(start, dict(environment))
     service = Service(paths, command, tuple(environment), tuple(unreadable))
     return Known(service, paths[0])
+
+
+def _directives(
+    host: Host, paths: tuple[str, ...], unreadable: list[Unreadable]
+) -> Iterator[tuple[str, Word]]:
+    """Every directive of [Service] in the files, in order."""
+    for path in paths:
+        answer = host.read(path, _LIMIT)
+        if isinstance(answer, Unreadable):
+            unreadable.append(answer)
+        elif isinstance(answer, Known):
+            for section, key, value, line in parse_unit_file(text.decode(answer.value)):
+                if section == "Service":
+                    yield key, Word(value, path, line)
 
 
 def _assigned(word: Word) -> Iterator[tuple[str, Word]]:
