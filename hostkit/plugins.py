@@ -59,12 +59,14 @@ class Plugins(NamedTuple):
         return Catalogue({area.area: _explain_folder(area) for area in self.areas})
 
 
-def load() -> Plugins:
+def load(groups: tuple[str, ...] = (CHECKS_GROUP, DRIVERS_GROUP)) -> Plugins:
     """Find and load the plug-ins; their checks and signatures are imported when asked for."""
     areas: list[CheckPlugin] = []
     drivers: list[DriverPlugin] = []
     broken: list[Finding] = []
     for group, entry in sorted(_entry_points(), key=lambda found: found[1].name):
+        if group not in groups:
+            continue
         try:
             plugin = getattr(import_module(entry.module), entry.attribute)
             _accept(group, plugin, areas, drivers)
