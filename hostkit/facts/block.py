@@ -9,7 +9,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, parsed, refuse, run_text
@@ -121,21 +121,26 @@ def parse_lsblk_json(content: str) -> tuple[Content, ...]:
     ...                  ' "children": [{"name": "v-r", "kname": "dm-0", "fstype": "xfs"}]}]}')[1]
     Content(name='dm-0', fstype='xfs', label='', uuid='')
     """
-    tree = json.loads(content)
-    if not isinstance(tree, dict) or not isinstance(tree.get("blockdevices"), list):
-        refuse("no list of block devices")
     found: dict[str, Content] = {}
-    pending: list[Any] = list(tree["blockdevices"])
+    pending = _nodes(_object(json.loads(content)).get("blockdevices"))
     while pending:
-        node = pending.pop(0)
-        if not isinstance(node, dict):
-            refuse("a block device that is no object")
-        words = {key: value for key, value in node.items() if isinstance(value, str)}
-        one = _content(words)
+        node = _object(pending.pop())
+        one = _content({key: value for key, value in node.items() if isinstance(value, str)})
         found.setdefault(one.name, one)
-        children = node.get("children", [])
-        pending[:0] = children if isinstance(children, list) else []
+        if "children" in node:
+            pending += _nodes(node["children"])
     return tuple(found.values())
+
+
+def _object(value: object) -> dict[str, object]:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else refuse("not an object")
+
+
+def _nodes(value: object) -> list[object]:
+    """A list of devices, the first one last, as a stack wants it."""
+    if not isinstance(value, list):
+        refuse("not a list of block devices")
+    return cast("list[object]", value)[::-1]
 
 
 def parse_lsblk_pairs(content: str) -> tuple[Content, ...]:

@@ -7,6 +7,7 @@ is awake (hostkit.facts.devicemapper).
 """
 
 import re
+from functools import partial
 from typing import NamedTuple
 
 from hostkit.facts.devicemapper import asleep
@@ -240,7 +241,7 @@ def _settings(host: Host) -> tuple[tuple[str, str, Setting], ...]:
     files += [(name.removesuffix(".profile"), f"{PROFILES}/{name}") for name in profiles]
     found: list[tuple[str, str, Setting]] = []
     for profile, path in files:
-        config = read_text(host, path, lambda said, path=path: parse_config(said, path))
+        config = read_text(host, path, partial(parse_config, file=path))
         if isinstance(config, Known):
             given = config.value
             found += [(profile, key, given[key]) for key in DEFAULTS if key in given]
@@ -253,8 +254,7 @@ def _dmeventd(host: Host) -> bool:
         pid = host.read(path, 64)
         if isinstance(pid, Known) and pid.value.strip().isdigit():
             name = host.read(f"/proc/{int(pid.value)}/comm")
-            if isinstance(name, Known):
-                return name.value.strip() == b"dmeventd"
+            return isinstance(name, Known) and name.value.strip() == b"dmeventd"
     return False
 
 
