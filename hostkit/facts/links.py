@@ -32,6 +32,9 @@ class LinkKind(StrEnum):
     OTHER = "other"
 
 
+_KINDS = frozenset(kind.value for kind in LinkKind)
+
+
 class Link(NamedTuple):
     """One interface; `state` is up, down or unknown, `master` its bridge or bond."""
 
@@ -112,7 +115,7 @@ def _link(host: Host, name: str) -> Link | None:
 def _kind(host: Host, folder: str) -> LinkKind:
     uevent = host.read(f"{folder}/uevent")
     told = parse_devtype(text.decode(uevent.value)) if isinstance(uevent, Known) else ""
-    if told in LinkKind:
+    if told in _KINDS:
         return LinkKind(told)
     if _there(host, f"{folder}/bridge"):
         return LinkKind.BRIDGE

@@ -158,9 +158,10 @@ def _match(data: Mapping[str, Any]) -> Match:
 def _words(value: Any) -> str:
     """A JSON expression in about the words of nft's own language.
 
-    >>> _words({"payload": {"protocol": "ip", "field": "saddr"}}), _words({"prefix":
-    ...     {"addr": "10.0.0.0", "len": 8}}), _words({"meta": {"key": "iifname"}})
-    ('ip saddr', '10.0.0.0/8', 'iifname')
+    >>> _words({"payload": {"protocol": "ip", "field": "saddr"}})
+    'ip saddr'
+    >>> _words({"prefix": {"addr": "10.0.0.0", "len": 8}})
+    '10.0.0.0/8'
     """
     if isinstance(value, list):
         return " ".join(_words(one) for one in value)
