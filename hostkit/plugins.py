@@ -7,9 +7,9 @@ of what a whole preflight may take; the format is the packaging specification's.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from hostkit import files, text
 from hostkit.diagnosis.check import API, Check, CheckPlugin
@@ -18,6 +18,7 @@ from hostkit.diagnosis.problem import Catalogue
 from hostkit.diagnosis.signature import Signature
 from hostkit.storage.driver import DRIVER_API, DriverPlugin
 
+T = TypeVar("T")
 CHECKS_GROUP = "hostkit.checks"
 DRIVERS_GROUP = "hostkit.drivers"
 
@@ -31,19 +32,25 @@ class EntryPoint(NamedTuple):
     distribution: str
 
 
-class Plugins(NamedTuple):
-    """What is installed, and a finding for each plug-in that cannot be used."""
+class Plugins:
+    """What is installed. `broken` grows with each plug-in, or part of one, that fails."""
 
-    areas: tuple[CheckPlugin, ...]
-    drivers: tuple[DriverPlugin, ...]
-    broken: tuple[Finding, ...]
+    def __init__(
+        self,
+        areas: Sequence[CheckPlugin],
+        drivers: Sequence[DriverPlugin],
+        broken: Sequence[Finding],
+    ) -> None:
+        self.areas = tuple(areas)
+        self.drivers = tuple(drivers)
+        self.broken = list(broken)
 
     def checks(self) -> tuple[tuple[str, Check], ...]:
         """(area, check) of every area, in the areas' order."""
         return tuple(
             (area.area, one)
             for area in self.areas
-            for one in _members(area, "checks", "CHECKS", Check)
+            for one in self._members(area, "checks", "CHECKS", Check)
         )
 
     def signatures(self) -> tuple[Signature, ...]:
@@ -51,12 +58,24 @@ class Plugins(NamedTuple):
         return tuple(
             one
             for area in self.areas
-            for one in _members(area, "signatures", "SIGNATURES", Signature)
+            for one in self._members(area, "signatures", "SIGNATURES", Signature)
         )
 
     def catalogue(self) -> Catalogue:
         """The problems of every area."""
         return Catalogue({area.area: _explain_folder(area) for area in self.areas})
+
+    def _members(self, area: CheckPlugin, module: str, name: str, kind: type[T]) -> tuple[T, ...]:
+        where = f"{area.package}.{module}"
+        try:
+            members: tuple[object, ...] = getattr(import_module(where), name)
+            good = tuple(member for member in members if isinstance(member, kind))
+            if len(good) != len(members):
+                raise TypeError(f"{name} holds something that is not a {kind.__name__}")
+        except Exception as error:  # noqa: BLE001 - another project's code may fail in any way
+            self.broken.append(_broken(area.area, where, error))
+            return ()
+        return good
 
 
 def load(groups: tuple[str, ...] = (CHECKS_GROUP, DRIVERS_GROUP)) -> Plugins:
@@ -71,8 +90,9 @@ def load(groups: tuple[str, ...] = (CHECKS_GROUP, DRIVERS_GROUP)) -> Plugins:
             plugin = getattr(import_module(entry.module), entry.attribute)
             _accept(group, plugin, areas, drivers)
         except Exception as error:  # noqa: BLE001 - another project's code may fail in any way
-            broken.append(_broken(entry, f"{type(error).__name__}: {error}"))
-    return Plugins(tuple(areas), tuple(drivers), tuple(broken))
+            where = f"{entry.module}:{entry.attribute} of {entry.distribution}"
+            broken.append(_broken(entry.name, where, error))
+    return Plugins(areas, drivers, broken)
 
 
 def _accept(
@@ -90,26 +110,19 @@ def _accept(
         drivers.append(plugin)
 
 
-def _members(area: CheckPlugin, module: str, name: str, kind: type[Any]) -> tuple[Any, ...]:
-    members: tuple[object, ...] = getattr(import_module(f"{area.package}.{module}"), name)
-    for member in members:
-        if not isinstance(member, kind):
-            raise TypeError(f"{area.package}.{module}.{name} holds a {type(member).__name__}")
-    return members
-
-
 def _explain_folder(area: CheckPlugin) -> str:
     path = sys.modules[area.package].__file__ or ""
     return os.path.join(os.path.dirname(path), "explain")
 
 
-def _broken(entry: EntryPoint, reason: str) -> Finding:
+def _broken(name: str, where: str, error: Exception) -> Finding:
+    reason = text.shorten(text.printable(f"{type(error).__name__}: {error}"), 200)
     return Finding(
         problem="plugin-broken",
         severity=Severity.WARNING,
         certainty=Certainty.CONFIRMED,
-        summary=f"the plug-in {entry.name} of {entry.distribution} cannot be used",
-        evidence=(Evidence(f"{entry.module}:{entry.attribute}", text.printable(reason)),),
+        summary=f"the plug-in {text.printable(name)} cannot be used",
+        evidence=(Evidence(text.printable(where), reason),),
     )
 
 

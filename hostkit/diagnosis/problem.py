@@ -155,6 +155,16 @@ class Catalogue:
             self._loaded[code] = parse_problem(code, area, source)
         return self._loaded[code]
 
+    def causes_of(self, code: str) -> tuple[str, ...]:
+        """The problems that bring this one about; only files that mention it are parsed."""
+        quoted = f'"{code}"'
+        mentioned = [
+            known
+            for known, (_, path) in self._paths.items()
+            if known != code and quoted in text.decode(files.read_bounded(path)[0])
+        ]
+        return tuple(known for known in sorted(mentioned) if code in self.get(known).causes)
+
     def _nearest(self, code: str) -> str:
         words = set(code.split("-"))
         near = sorted(self._paths, key=lambda known: -len(words & set(known.split("-"))))[:3]
