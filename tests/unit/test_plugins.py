@@ -37,7 +37,7 @@ def loaded() -> plugins.Plugins:
 def test_all_our_own_are_found(loaded: plugins.Plugins) -> None:
     assert {area.area for area in loaded.areas} >= AREAS
     assert {driver.name for driver in loaded.drivers} >= DRIVERS
-    assert loaded.broken == ()
+    assert loaded.broken == []
 
 
 def test_every_code_of_a_check_or_signature_is_in_the_catalogue(loaded: plugins.Plugins) -> None:
@@ -105,10 +105,10 @@ def test_a_broken_plug_in_is_a_finding(
         "from hostkit.diagnosis.check import CheckPlugin\n"
         "PLUGIN = CheckPlugin(99, 'future', 'Future', __name__)\n"
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     (finding,) = plugins.load().broken
     assert finding.problem == "plugin-broken"
-    assert "third_party-1.0" in finding.summary
+    assert "third_party-1.0" in finding.evidence[0].source
     assert reason in finding.evidence[0].excerpt
     assert finding.evidence[0].excerpt.isprintable()
 
@@ -132,8 +132,31 @@ def test_a_third_party_s_checks_are_run_like_ours(
     info = tmp_path / "their_checks-1.dist-info"
     info.mkdir()
     (info / "entry_points.txt").write_text("[hostkit.checks]\ntheirs = their_checks:PLUGIN\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     assert "theirs" in [check.name for _, check in plugins.load().checks()]
+
+
+def test_a_part_that_fails_later_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "half_plugin"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from hostkit.diagnosis.check import CheckPlugin\n"
+        "PLUGIN = CheckPlugin(1, 'half', 'Half', __name__)\n"
+    )
+    (package / "checks.py").write_text("CHECKS = ('not a check',)\n")
+    info = tmp_path / "half_plugin-1.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[hostkit.checks]\nhalf = half_plugin:PLUGIN\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    found = plugins.load()
+    found.checks()
+    found.signatures()
+    assert [f.evidence[0].source for f in found.broken] == [
+        "half_plugin.checks",
+        "half_plugin.signatures",
+    ]
 
 
 @given(st.text())
