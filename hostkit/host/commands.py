@@ -90,3 +90,21 @@ IPTABLES_NFT_SAVE = Command(("iptables-nft-save", "-c"), limit=_RULES, root=True
 IP6TABLES_NFT_SAVE = Command(("ip6tables-nft-save", "-c"), limit=_RULES, root=True, touches=_FILTER)
 NFT_LIST = Command(("nft", "list", "ruleset"), limit=_RULES, root=True, touches=_FILTER)
 NFT_LIST_JSON = Command(("nft", "-j", "list", "ruleset"), limit=_RULES, root=True, touches=_FILTER)
+
+# Logs (facts/logs.py). Newest first, so that what is cut off is the oldest. systemd 219
+# (CentOS 7) has no --output-fields.
+DMESG = Command(("dmesg",), root=True)
+_JOURNAL = ("journalctl", "-b", "-r", "-n", "2000", "-o", "json", "--no-pager", "-q")
+JOURNAL_KERNEL = Command((*_JOURNAL, "-k"), timeout=10.0)
+JOURNAL_UNITS = Command(
+    (
+        *_JOURNAL,
+        *("-u", "docker.service"),
+        *("-u", "docker.socket"),
+        *("-u", "containerd.service"),
+        *("-u", "docker-storage-setup.service"),
+        *("-u", "firewalld.service"),
+        *("-u", "podman.service"),
+    ),
+    timeout=10.0,
+)
