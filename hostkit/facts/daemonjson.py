@@ -4,7 +4,7 @@
 import codecs
 import json
 import re
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from hostkit import text
 
@@ -74,21 +74,19 @@ def parse_daemon_json(data: bytes, path: str) -> DaemonJson:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         excerpt = text.decode(data).splitlines()[line - 1] if data else ""
-        return _faulty(
-            path, Fault(f"it is not {encoding[:6].upper().rstrip('-')}", line, column, excerpt)
-        )
+        return _faulty(path, Fault(f"it is not {encoding}", line, column, excerpt))
     if not content.strip():
         return DaemonJson(path, (), empty=True)
     fault = _too_deep(content)
     if fault is not None:
         return _faulty(path, fault)
     try:
-        value: object = json.loads(content, object_pairs_hook=_table, parse_constant=_no_constant)
+        value: Any = json.loads(content, object_pairs_hook=_table, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         return _faulty(path, _explained(content, error))
     except (ValueError, RecursionError) as error:  # NaN; digits without end
         return _faulty(path, Fault(str(error), 0, 0, ""))
-    frozen = _frozen(value)
+    frozen = freeze(value)
     if not isinstance(frozen, Table):
         return _faulty(path, Fault("it is not a JSON object {...}", 1, 1, _line(content, 1)))
     lines = iter(_key_lines(content))
@@ -103,17 +101,21 @@ def _faulty(path: str, fault: Fault) -> DaemonJson:
     return DaemonJson(path, (), fault=fault)
 
 
-def _table(pairs: list[tuple[str, object]]) -> Table:
-    return Table(tuple((name, _frozen(value)) for name, value in pairs))
+def _table(pairs: list[tuple[str, Any]]) -> Table:
+    return Table(tuple((name, freeze(value)) for name, value in pairs))
 
 
-def _frozen(value: object) -> Value:
+def freeze(value: Any) -> Value:
+    """What a JSON or TOML parser returned, as a value that cannot change."""
     if isinstance(value, list):
-        members: list[object] = value
-        return tuple(_frozen(one) for one in members)
+        members: list[Any] = value
+        return tuple(freeze(one) for one in members)
+    if isinstance(value, dict):
+        pairs: dict[str, Any] = value
+        return Table(tuple((name, freeze(one)) for name, one in pairs.items()))
     if value is None or isinstance(value, str | int | float | Table):
         return value
-    raise ValueError(f"unexpected {type(value).__name__}")
+    return str(value)  # TOML's dates
 
 
 def _no_constant(name: str) -> Value:

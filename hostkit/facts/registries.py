@@ -2,10 +2,11 @@
 """The registries and mirrors that the configuration of Docker and Podman names."""
 
 import tomllib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hostkit import text
 from hostkit.facts.daemonconfig import DAEMON_CONFIG
+from hostkit.facts.daemonjson import Table, Value, freeze
 from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.proxies import without_credentials
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
@@ -49,34 +50,36 @@ def parse_registries_conf(content: str, file: str) -> Registries:
     (Mirror(location='m.example.org', source='f', line=4, insecure=False),)
     """
     try:
-        data = tomllib.loads(content)
+        data = freeze(tomllib.loads(content))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(str(error)) from error
     lines = content.splitlines()
     mirrors: list[Mirror] = []
     insecure: list[Mirror] = []
-    for registry in _tables(data.get("registry")):
+    for registry in _tables(_inner(data, "registry")):
         if registry.get("insecure") is True:
             insecure.append(_mirror(registry, file, lines))
         mirrors += [_mirror(one, file, lines) for one in _tables(registry.get("mirror"))]
-    old = data.get("registries")
-    block = old.get("insecure") if isinstance(old, dict) else None
-    words = _words(block)
-    insecure += [_mirror({"location": word, "insecure": True}, file, lines) for word in words]
+    words = _inner(_inner(_inner(data, "registries"), "insecure"), "registries")
+    insecure += [
+        _mirror(Table((("location", word), ("insecure", True))), file, lines)
+        for word in (words if isinstance(words, tuple) and not isinstance(words, Table) else ())
+    ]
     return Registries(tuple(mirrors), tuple(insecure))
 
 
-def _tables(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+def _inner(value: Value, name: str) -> Value:
+    return value.get(name) if isinstance(value, Table) else None
 
 
-def _words(block: Any) -> list[str]:
-    words = block.get("registries") if isinstance(block, dict) else None
-    return [one for one in words if isinstance(one, str)] if isinstance(words, list) else []
+def _tables(value: Value) -> tuple[Table, ...]:
+    if not isinstance(value, tuple) or isinstance(value, Table):
+        return ()
+    return tuple(one for one in value if isinstance(one, Table))
 
 
-def _mirror(table: dict[str, Any], file: str, lines: list[str]) -> Mirror:
-    location = table.get("location") or table.get("prefix") or ""
+def _mirror(table: Table, file: str, lines: list[str]) -> Mirror:
+    location = table.get("location") or table.get("prefix")
     location = location if isinstance(location, str) else ""
     line = next((n for n, one in enumerate(lines, 1) if location and location in one), 0)
     return Mirror(without_credentials(location), file, line, table.get("insecure") is True)

@@ -173,7 +173,7 @@ def _stanzas(content: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _gather(facts: Facts) -> Answer[Repositories]:
     host = facts.host
-    files: list[tuple[str, str, Kind]] = [(_APT_FILE, ".list", "apt")]
+    files: list[tuple[str, str, Kind]] = []
     found: list[Repository] = []
     unreadable: list[Unreadable] = []
     for folder, suffix, kind in _FOLDERS:
@@ -183,6 +183,7 @@ def _gather(facts: Facts) -> Answer[Repositories]:
         elif isinstance(names, Known):
             named = [name for name in names.value if name.endswith(suffix)]
             files += [(f"{folder}/{name}", suffix, kind) for name in named[:_FILES_LIMIT]]
+    files.append((_APT_FILE, ".list", "apt"))
     for path, suffix, kind in files:
         answer = host.read(path, _LIMIT)
         if isinstance(answer, Unreadable):

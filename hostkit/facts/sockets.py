@@ -97,8 +97,8 @@ def parse_group_file(content: str) -> Mapping[int, str]:
 def _gather(facts: Facts) -> Answer[Sockets]:
     host = facts.host
     group_file = host.read("/etc/group")
-    groups = (
-        parse_group_file(text.decode(group_file.value)) if isinstance(group_file, Known) else {}
+    groups = parse_group_file(
+        text.decode(group_file.value) if isinstance(group_file, Known) else ""
     )
     unix = host.read("/proc/net/unix", 16 << 20)
     listening = parse_net_unix(text.decode(unix.value)) if isinstance(unix, Known) else None
