@@ -80,14 +80,13 @@ def _terminal_width() -> int:
 def parser(command: str, description: str, examples: Iterable[str]) -> ArgumentParser:
     """A parser for one command, its help ending in examples."""
     lines = "".join(f"  {example}\n" for example in examples)
-    made = ArgumentParser(
+    return ArgumentParser(
         prog=f"hostkit {command}",
         description=description,
         epilog=f"examples:\n{lines}",
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    return made
 
 
 def add_output(made: ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
@@ -155,9 +154,7 @@ def output_of(arguments: Namespace) -> Output:
 
 def words(given: Sequence[str]) -> frozenset[str]:
     """The names in options that may be repeated and hold commas."""
-    return frozenset(
-        name.strip() for option in given for name in option.split(",") if name.strip()
-    )
+    return frozenset(name.strip() for option in given for name in option.split(",") if name.strip())
 
 
 def target_of(given: str) -> "Target":

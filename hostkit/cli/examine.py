@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From options to a shown report: what preflight and doctor do alike."""
 
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,7 @@ from hostkit.diagnosis.rank import Ranked, rank
 from hostkit.diagnosis.runner import Result
 from hostkit.facts.fact import Facts
 from hostkit.facts.target import TARGET, Target
-from hostkit.host.answer import Known
+from hostkit.host.answer import Known, Unreadable
 from hostkit.host.base import Host
 from hostkit.report import lines
 from hostkit.report import text as text_report
@@ -71,7 +70,7 @@ class Seen(NamedTuple):
 
 def begin(command: Sequence[str], arguments: Namespace) -> Examination:
     """Check the options against what is installed. Raises InputError."""
-    loaded = plugins.load()
+    loaded = plugins.load((plugins.CHECKS_GROUP,))
     catalogue = loaded.catalogue()
     selection = Selection(common.words(arguments.select), common.words(arguments.ignore))
     known = {*catalogue.codes(), *(area.area for area in loaded.areas)}
@@ -118,10 +117,10 @@ def finish(asked: Examination, seen: Seen) -> int:
         areas=_areas(asked, seen),
         family=_family(seen.facts),
         target=asked.arguments.target,
-        again=" ".join(("hostkit", *asked.command)),
+        again=again(asked.command),
         exit_code=exit_code(diagnosis, asked.target.engine, asked.arguments.fail_on),
         advice=seen.advice,
-        fixable=_fixable(),
+        fixable=fixable(),
     )
     output = common.output_of(asked.arguments)
     output.write(shown(report, output))
@@ -165,9 +164,10 @@ def identity(facts: Facts | None) -> tuple[str, ...]:
     said = [host.name if host.kind == "live" else f"{host.name} ({host.kind})"]
     said.append(release.pretty_name or release.id if release else "distribution unknown")
     said.append(f"kernel {kernel.text}" if kernel else "kernel unknown")
-    engines = [facts.known(fact) for fact in (DOCKER, PODMAN)]
-    named = [f"{engine.name} {engine.version_text}" for engine in engines if engine]
-    return (*said, *(named or ["no engine"]))
+    answers = [facts.get(fact) for fact in (DOCKER, PODMAN)]
+    named = [f"{a.value.name} {a.value.version_text}" for a in answers if isinstance(a, Known)]
+    unsure = any(isinstance(answer, Unreadable) for answer in answers)
+    return (*said, *(named or ["engine unknown" if unsure else "no engine"]))
 
 
 def _family(facts: Facts | None) -> str:
@@ -185,10 +185,13 @@ def _areas(asked: Examination, seen: Seen) -> dict[str, str]:
     return {one.name: area for area, one in asked.loaded.checks()}
 
 
-def _fixable() -> frozenset[str]:
+def again(command: Sequence[str]) -> str:
+    """The command line to type for the same again."""
+    from shlex import quote
+
+    return " ".join(("hostkit", *map(quote, command)))
+
+
+def fixable() -> frozenset[str]:
+    """The actions of remedies that `hostkit fix` can take."""
     return frozenset()
-
-
-def say(line: str) -> None:
-    """Tell a person something that is not part of the report."""
-    print(line, file=sys.stderr, flush=True)

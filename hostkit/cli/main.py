@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol
 
 from hostkit import __version__
 from hostkit.errors import HostkitError
@@ -14,7 +13,8 @@ from hostkit.text import printable
 FAULT = 2
 INTERRUPTED = 130
 
-# Name -> (module, what it does). Only the chosen module is imported.
+# Name -> (module, what it does). Only the chosen module is imported; each offers
+# `run(arguments)`, which gets the words after the name and returns the exit code.
 COMMANDS = {
     "preflight": ("preflight", "Can this host run containers, now and after the next boot?"),
     "doctor": ("doctor", "Find the root cause of what is wrong, on a host or in a text"),
@@ -35,14 +35,6 @@ Example:  hostkit preflight
           hostkit doctor "Error response from daemon: ..."
 Options of a command:  hostkit COMMAND --help          Version:  hostkit --version
 """
-
-
-class CommandModule(Protocol):
-    """What every module named in COMMANDS offers."""
-
-    def run(self, arguments: Sequence[str]) -> int:
-        """Parse the words after the command's name, do it, return the exit code."""
-        ...
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,8 +69,9 @@ def _dispatch(arguments: Sequence[str]) -> int:
     if arguments[0] not in COMMANDS:
         names = ", ".join(COMMANDS)
         raise HostkitError(f"there is no command {printable(arguments[0])}", f"commands: {names}")
-    module: CommandModule = import_module(f"hostkit.cli.{COMMANDS[arguments[0]][0]}")  # type: ignore[assignment]  # mypy does not match modules made by name
-    return module.run(arguments[1:])
+    command = import_module(f"hostkit.cli.{COMMANDS[arguments[0]][0]}")
+    code: int = command.run(arguments[1:])
+    return code
 
 
 def _command_table() -> str:

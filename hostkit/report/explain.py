@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from hostkit import text
 from hostkit.diagnosis.problem import FAMILIES, Problem, Remedy
-from hostkit.report.style import Style, command_lines, hang
+from hostkit.report.style import FAMILY_WORDS, Style, command_lines, hang
 
 _LABEL = 11
 
@@ -62,19 +62,10 @@ def _remedy(
     for name in named:
         commands = remedy.commands_for(name, {})
         if name != "any" or commands != mine or len(named) > 1:
-            lines.append(f"{'':<{_LABEL}}{_FAMILY_WORDS.get(name, name)}:")
+            lines.append(f"{'':<{_LABEL}}{FAMILY_WORDS.get(name, name)}:")
         for command in commands:
             lines += command_lines(command, style.width, _LABEL + 2)
     return lines
-
-
-_FAMILY_WORDS = {
-    "yum": "CentOS 7, RHEL 7, Oracle Linux 7 (yum)",
-    "dnf": "RHEL 8 and later, Fedora (dnf)",
-    "apt": "Debian, Ubuntu (apt)",
-    "zypper": "SUSE (zypper)",
-    "any": "anywhere",
-}
 
 
 def _body(markdown: str, cells: int) -> Iterator[str]:

@@ -8,6 +8,14 @@ from hostkit import text
 MINIMUM_WIDTH = 40
 _CODES = {"error": "1;31", "warning": "1;33", "info": "1;36", "ok": "32", "dim": "2", "bold": "1"}
 
+FAMILY_WORDS = {
+    "yum": "CentOS 7, RHEL 7, Oracle Linux 7 (yum)",
+    "dnf": "RHEL 8 and later, Fedora (dnf)",
+    "apt": "Debian, Ubuntu (apt)",
+    "zypper": "SUSE (zypper)",
+    "any": "anywhere",
+}
+
 
 class Style(NamedTuple):
     """How wide a line may be, in cells, and whether colours are understood."""

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from tabulate import tabulate
+from tabulate import tabulate  # noqa: TID251 - this is the module that may
 
 from hostkit import text
 

@@ -12,10 +12,11 @@ from hostkit.diagnosis.rank import Ranked
 from hostkit.diagnosis.runner import Result
 from hostkit.report.areas import Area, Status, areas
 from hostkit.report.model import Report, counts, plural, safe_params, unknowns
-from hostkit.report.style import Style, command_lines, hang
+from hostkit.report.style import FAMILY_WORDS, Style, command_lines, hang
 
 EVIDENCE_SHOWN = 3
 UNKNOWN_SHOWN = 12
+REMEDY_LABELS = ("fix: ", " or: ")  # the first two; `hostkit explain` shows all
 _LOOKS = {
     Status.OK: "ok",
     Status.FAIL: "error",
@@ -117,9 +118,9 @@ def _block(report: Report, block: Block, style: Style) -> list[str]:
         for evidence in root.finding.evidence[:EVIDENCE_SHOWN]:
             lines += hang("--> ", located(evidence), style.width, indent=2)
     lines += hang("why: ", first.problem.harm or first.problem.title, style.width, indent=2)
-    for label, remedy in zip(("fix: ", " or: "), first.problem.remedies, strict=False):
+    for label, remedy in zip(REMEDY_LABELS, first.problem.remedies, strict=False):
         lines += _remedy(report, first, remedy, label, style)
-    if len(first.problem.remedies) > 2:
+    if len(first.problem.remedies) > len(REMEDY_LABELS):
         lines += hang("more: ", f"hostkit explain {first.problem.code}", style.width, indent=2)
     for mistaken in first.problem.mistaken_for[:1]:
         lines += hang("not: ", mistaken, style.width, indent=2)
@@ -149,8 +150,15 @@ def _remedy(report: Report, one: Ranked, remedy: Remedy, label: str, style: Styl
     indent = 2 + len(label)
     if remedy.action in report.fixable and report.diagnosis.source == "live":
         lines.append(" " * indent + f"hostkit fix {one.problem.code}")
-    for command in remedy.commands_for(report.family, safe_params(one.finding)):
+    params = safe_params(one.finding)
+    commands = remedy.commands_for(report.family, params)
+    for command in commands:
         lines += command_lines(command, style.width, indent)
+    if not commands:  # the distribution is not known, or the remedy does not know it
+        for family in remedy.commands:
+            lines.append(" " * indent + f"{FAMILY_WORDS.get(family, family)}:")
+            for command in remedy.commands_for(family, params):
+                lines += command_lines(command, style.width, indent + 2)
     return lines
 
 

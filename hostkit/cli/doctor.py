@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`hostkit doctor`: the root cause of what is wrong, on a host or in a text.
+
+A text alone can only be suspected of something. When a host can be asked, its facts
+confirm a suspicion, refute it (it is then past), or leave it as it was.
+"""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hostkit.cli import common, examine, reading
+from hostkit.cli.examine import Examination, Seen
+from hostkit.diagnosis.check import Check
+from hostkit.diagnosis.doctor import Text, diagnose, suspects
+from hostkit.diagnosis.finding import Finding
+from hostkit.diagnosis.rank import rank
+from hostkit.errors import InputError
+from hostkit.host.answer import Absent, Known
+
+if TYPE_CHECKING:
+    from hostkit.facts.fact import Facts
+
+EXAMPLES = (
+    "hostkit doctor",
+    'hostkit doctor "WARNING: IPv4 forwarding is disabled."',
+    "journalctl -u docker -b | hostkit doctor -",
+    "hostkit doctor --text dockerd.log --snapshot web07.tar.gz",
+    "hostkit doctor --text dockerd.log --host none --format json",
+)
+# What is there only where an engine is or was; a client alone leaves none of it.
+TRACES = (
+    "/var/lib/docker",
+    "/run/docker.sock",
+    "/var/lib/containers/storage",
+    "/usr/bin/dockerd",
+    "/usr/sbin/dockerd",
+    "/usr/local/bin/dockerd",
+    "/usr/bin/dockerd-current",
+    "/usr/bin/podman",
+    "/snap/bin/docker",
+)
+NO_ENGINE = "no container engine on this machine: the text was judged alone (--host live asks it)"
+NOTHING_FOUND = (
+    "nothing in the text is known to hostkit; the lines before the message may say more, and "
+    "`hostkit doctor` on the host looks at the host itself"
+)
+
+
+def options() -> ArgumentParser:
+    """The options of this command."""
+    made = common.parser(
+        "doctor",
+        "Names the root cause of what is wrong. Without a text: of this host, by its checks\n"
+        "and its logs. With a text (an error message, a log): of what the text complains of,\n"
+        "confirmed or refuted by the host. It only reads.",
+        EXAMPLES,
+    )
+    made.add_argument("words", metavar="TEXT", nargs="*", help="the message; - reads it from stdin")
+    made.add_argument("--text", metavar="FILE", default="", help="read the text from a file")
+    made.add_argument(
+        "--host",
+        choices=("auto", "live", "none"),
+        default="auto",
+        help="who judges a text: this machine if it has an engine (auto), it anyhow, or nobody",
+    )
+    common.add_diagnosis(made)
+    return made
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Read the text, ask the host, show what is behind it, return the exit code."""
+    parsed = options().parse_args(arguments)
+    if parsed.snapshot and parsed.host != "auto":
+        raise InputError("--host and --snapshot exclude each other")
+    given = _given(parsed)
+    asked = examine.begin(("doctor", *arguments), parsed)
+    seen = _host_alone(asked) if given is None else _text(asked, given)
+    return examine.finish(asked, seen)
+
+
+def _given(parsed: Namespace) -> reading.Reading | None:
+    """The text, or None when there is none."""
+    words: list[str] = parsed.words
+    if words and parsed.text:
+        raise InputError("TEXT and --text FILE exclude each other")
+    if parsed.text == "-" or words == ["-"]:
+        return reading.from_stdin()
+    if parsed.text:
+        return reading.from_file(parsed.text)
+    return reading.from_words(" ".join(words)) if words else None
+
+
+def _host_alone(asked: Examination) -> Seen:
+    """Every check, and every message of the logs."""
+    if asked.arguments.host == "none":
+        raise InputError("--host none needs a text", 'hostkit doctor "the error message"')
+    facts = examine.facts_of(asked, examine.open_host(asked.arguments.snapshot))
+    checks = asked.checks()
+    texts, notes = _logs(facts)
+    found = suspects(texts, asked.loaded.signatures())
+    suspected = (*asked.loaded.broken, *asked.wanted(found))
+    ranked, results = diagnose(facts, checks, suspected, asked.catalogue)
+    return Seen(ranked, results, facts, notes)
+
+
+def _logs(facts: "Facts") -> tuple[tuple[Text, ...], tuple[str, ...]]:
+    """What the logs of the host say, and which of them could not be read."""
+    from hostkit.facts.logs import LOGS
+
+    answer = facts.get(LOGS)
+    if not isinstance(answer, Known):
+        return (), (f"no log was read: {answer.source}: {answer.reason}",)
+    unread = tuple(f"{log.source} was not read: {log.reason}" for log in answer.value if log.reason)
+    return tuple(Text(log.source, log.lines) for log in answer.value if log.lines), unread
+
+
+def _text(asked: Examination, given: reading.Reading) -> Seen:
+    """What the text points to, held against the host when there is one to ask."""
+    found = asked.wanted(suspects([given.text], asked.loaded.signatures()))
+    notes = [*given.notes, *([] if found else [NOTHING_FOUND])]
+    facts = _judge(asked) if found or asked.arguments.snapshot else None
+    if facts is None:
+        if found and asked.arguments.host == "auto":
+            notes.append(NO_ENGINE)
+        return Seen(rank((*asked.loaded.broken, *found), asked.catalogue), (), None, tuple(notes))
+    suspected = (*asked.loaded.broken, *found)
+    ranked, results = diagnose(facts, judges(asked, found), suspected, asked.catalogue)
+    return Seen(ranked, results, facts, tuple(notes))
+
+
+def _judge(asked: Examination) -> "Facts | None":
+    """The facts of the host that is to judge a text, or None."""
+    if asked.arguments.host == "none":
+        return None
+    host = examine.open_host(asked.arguments.snapshot)
+    bare = all(isinstance(host.stat(path), Absent) for path in TRACES)
+    if asked.arguments.host == "auto" and not asked.arguments.snapshot and bare:
+        return None
+    return examine.facts_of(asked, host)
+
+
+def judges(asked: Examination, suspected: Sequence[Finding]) -> tuple[Check, ...]:
+    """The checks that judge these suspicions, or what may have brought them about."""
+    codes = {finding.problem for finding in suspected}
+    codes |= {cause for code in codes for cause in asked.catalogue.causes_of(code)}
+    return tuple(check for check in asked.checks() if codes.intersection(check.problems))

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`hostkit list checks|problems`: everything that hostkit can look at or name."""
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+
+from hostkit import plugins
+from hostkit.cli import common
+
+EXAMPLES = ("hostkit list checks", "hostkit list problems --format json")
+
+
+def options() -> ArgumentParser:
+    """The options of this command."""
+    made = common.parser("list", "Lists what hostkit can look at, or name.", EXAMPLES)
+    made.add_argument("what", choices=("checks", "problems"))
+    common.add_output(made, ("text", "json"))
+    return made
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Show one of the two lists."""
+    parsed = options().parse_args(arguments)
+    loaded = plugins.load((plugins.CHECKS_GROUP,))
+    rows = _checks(loaded) if parsed.what == "checks" else _problems(loaded)
+    output = common.output_of(parsed)
+    if output.format == "json":
+        from hostkit.report import jsonout
+
+        output.write(jsonout.dump(rows))
+        return 0
+    from hostkit.report.table import table
+
+    headings = tuple(rows[0]) if rows else ()
+    cells = [[_cell(value) for value in row.values()] for row in rows]
+    output.write(table(headings, cells, output.style().width))
+    return 0
+
+
+def _checks(loaded: plugins.Plugins) -> list[dict[str, object]]:
+    return [
+        {"area": area, "check": one.name, "problems": list(one.problems), "title": one.title}
+        for area, one in loaded.checks()
+    ]
+
+
+def _problems(loaded: plugins.Plugins) -> list[dict[str, object]]:
+    catalogue = loaded.catalogue()
+    problems = sorted(map(catalogue.get, catalogue.codes()), key=lambda one: (one.area, one.code))
+    return [{"area": one.area, "code": one.code, "title": one.title} for one in problems]
+
+
+def _cell(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType] - isinstance leaves the item type open
