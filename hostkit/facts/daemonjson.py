@@ -4,7 +4,7 @@
 import codecs
 import json
 import re
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from hostkit import text
 
@@ -28,6 +28,7 @@ class Table(NamedTuple):
         return dict(self.items).get(name)
 
 
+Json: TypeAlias = str | int | float | bool | list["Json"] | dict[str, "Json"] | Table | None
 Value: TypeAlias = str | int | float | bool | tuple["Value", ...] | Table | None
 
 
@@ -81,7 +82,7 @@ def parse_daemon_json(data: bytes, path: str) -> DaemonJson:
     if fault is not None:
         return _faulty(path, fault)
     try:
-        value: Any = json.loads(content, object_pairs_hook=_table, parse_constant=_no_constant)
+        value: Json = json.loads(content, object_pairs_hook=_table, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         return _faulty(path, _explained(content, error))
     except (ValueError, RecursionError) as error:  # NaN; digits without end
@@ -101,21 +102,17 @@ def _faulty(path: str, fault: Fault) -> DaemonJson:
     return DaemonJson(path, (), fault=fault)
 
 
-def _table(pairs: list[tuple[str, Any]]) -> Table:
+def _table(pairs: list[tuple[str, Json]]) -> Table:
     return Table(tuple((name, freeze(value)) for name, value in pairs))
 
 
-def freeze(value: Any) -> Value:
+def freeze(value: Json) -> Value:
     """What a JSON or TOML parser returned, as a value that cannot change."""
     if isinstance(value, list):
-        members: list[Any] = value
-        return tuple(freeze(one) for one in members)
+        return tuple(freeze(one) for one in value)
     if isinstance(value, dict):
-        pairs: dict[str, Any] = value
-        return Table(tuple((name, freeze(one)) for name, one in pairs.items()))
-    if value is None or isinstance(value, str | int | float | Table):
-        return value
-    return str(value)  # TOML's dates
+        return Table(tuple((name, freeze(one)) for name, one in value.items()))
+    return value
 
 
 def _no_constant(name: str) -> Value:

@@ -182,7 +182,7 @@ def _gather(facts: Facts) -> Answer[Repositories]:
             unreadable.append(names)
         elif isinstance(names, Known):
             named = [name for name in names.value if name.endswith(suffix)]
-            files += [(f"{folder}/{name}", suffix, kind) for name in named[:_FILES_LIMIT]]
+            files.extend((f"{folder}/{name}", suffix, kind) for name in named[:_FILES_LIMIT])
     files.append((_APT_FILE, ".list", "apt"))
     for path, suffix, kind in files:
         answer = host.read(path, _LIMIT)
