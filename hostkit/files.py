@@ -3,7 +3,7 @@
 
 import errno
 import os
-import secrets
+import re
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -80,7 +80,7 @@ def write_atomic(path: str, data: bytes, mode: int = 0o644) -> None:
     """
     path = os.path.realpath(path)
     folder = os.path.dirname(path)
-    temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
+    temporary = os.path.join(folder, f".{os.path.basename(path)}.{os.urandom(4).hex()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -95,6 +95,15 @@ def write_atomic(path: str, data: bytes, mode: int = 0o644) -> None:
             os.unlink(temporary)
         raise
     sync_folder(folder)
+
+
+def remove_leftovers(path: str) -> None:
+    """Remove what a `write_atomic` to `path` left beside it when it was killed."""
+    folder, name = os.path.split(os.path.realpath(path))
+    leftover = re.compile(re.escape(f".{name}.") + r"[0-9a-f]{8}\.tmp")
+    for entry in os.listdir(folder):
+        if leftover.fullmatch(entry):
+            os.unlink(os.path.join(folder, entry))
 
 
 def write_all(descriptor: int, data: bytes) -> None:
