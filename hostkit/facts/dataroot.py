@@ -154,10 +154,8 @@ def _data_root(host: Host, path: str, names: Iterable[str]) -> DataRoot:
     images = host.listdir(f"{path}/image")
     image_drivers = frozenset(images.value) if isinstance(images, Known) else frozenset[str]()
     unreadable = [images] if isinstance(images, Unreadable) else []
-    stores: list[Store] = []
-    for driver in sorted(LIVES):
-        if driver in present or driver in image_drivers:
-            stores.append(_store(host, path, driver, unreadable))
+    drivers = [one for one in sorted(LIVES) if one in present or one in image_drivers]
+    stores = [_store(host, path, driver, unreadable) for driver in drivers]
     return DataRoot(
         path=path,
         stores=tuple(stores),

@@ -15,7 +15,7 @@ _NOT_A_DISK = (
     "cpuset",
     "semget",
     "semaphore",
-    "/dev/shm",
+    "/dev/shm",  # noqa: S108 - words of a message, no file is made
     "too many mounts",
     "iptables",
     "ipset",
@@ -85,7 +85,10 @@ _OVERLAY = (
     Signature(
         problem="overlay-kernel-too-old",
         anchors=("Storage Driver: overlay", "Kernel Version: 3.10.0-"),
-        pattern=r"Kernel Version: (?P<kernel>3\.10\.0-(?:\d\d?|[1-5]\d\d|6[0-8]\d|69[0-2])\.\S*el7\S*)",
+        pattern=(
+            r"Kernel Version: "
+            r"(?P<kernel>3\.10\.0-(?:\d\d?|[1-5]\d\d|6[0-8]\d|69[0-2])\.\S*el7\S*)"
+        ),
         summary="an overlay driver on kernel {kernel}, before CentOS/RHEL 7.4",
         severity=Severity.WARNING,
         reach=_STATUS_REACH,

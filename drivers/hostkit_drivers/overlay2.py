@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""overlay2: layers as folders, joined by the kernel's overlay file system."""
+
+from collections.abc import Iterator
+
+from hostkit.facts.dataroot import PLACE, VOLUME
+from hostkit.facts.fact import Facts
+from hostkit.facts.filesystems import DType, Volume, xfs_ftype
+from hostkit.facts.fitness import Fitness, Reason, Weight
+from hostkit.facts.graphdrivers import DOCKER_VERSION
+from hostkit.facts.kernel import KERNEL, OSRELEASE, KernelRelease
+from hostkit.host.answer import Known
+from hostkit.storage import reasons
+from hostkit.storage.driver import DRIVER_API, DriverPlugin
+
+# Several lower folders came with Linux 4.0; Red Hat brought them to EL 7.3 and supports
+# them from 7.4 on. moby's sources say -693, its documentation says -514.
+SINCE = "4.0"
+EL7_SUPPORTED = "3.10.0-693"
+EL7_POSSIBLE = "3.10.0-514"
+ROOTLESS_SINCE = "5.11"
+# Fine below an overlay (those without d_type are sorted out by `d_type`).
+GOOD = frozenset(("ext4", "ext3", "xfs", "f2fs"))
+# The kernel or the engine refuses these as the upper file system, or they lose what an
+# overlay needs of it (extended attributes, d_type, whiteouts).
+BAD = frozenset(
+    (
+        "9p",
+        "aufs",
+        "cifs",
+        "ecryptfs",
+        "exfat",
+        "fuseblk",
+        "msdos",
+        "nfs",
+        "nfs4",
+        "ntfs",
+        "ntfs3",
+        "smb3",
+        "squashfs",
+        "vboxsf",
+        "vfat",
+    )
+)
+# To Docker 17.11 dockerd refuses them by name, later it tries a mount.
+REFUSED_ONCE = frozenset(("btrfs", "zfs"))
+TRIAL_MOUNT_SINCE = (17, 12)
+
+
+def fitness(facts: Facts) -> Fitness:
+    """All that speaks for and against overlay2 on this host."""
+    return Fitness(
+        "overlay2",
+        (
+            *reasons.engine(facts, "overlay2", "storage-driver-mismatch"),
+            _kernel(facts),
+            reasons.kernel_has(facts, "overlay", "overlay-module-missing"),
+            *_below(facts),
+        ),
+    )
+
+
+def _kernel(facts: Facts) -> Reason:
+    answer = facts.get(KERNEL)
+    if not isinstance(answer, Known):
+        return reasons.unknown("which kernel runs", answer, "overlay-kernel-too-old")
+    kernel = answer.value
+    if kernel.el == 7:  # noqa: PLR2004 - RHEL 7, whose kernel is 3.10 with later parts in it
+        return _el7(kernel)
+    if not kernel.at_least(SINCE):
+        text = f"kernel {kernel.text} is older than {SINCE}: it joins two layers at most"
+        return Reason(Weight.BLOCKS, text, OSRELEASE, "overlay-kernel-too-old")
+    text = f"kernel {kernel.text} joins as many layers as images have"
+    if not kernel.at_least(ROOTLESS_SINCE):
+        text += (
+            f" (rootless engines need {ROOTLESS_SINCE}, a distribution's patch or fuse-overlayfs)"
+        )
+    return Reason(Weight.FAVOURS, text, OSRELEASE)
+
+
+def _el7(kernel: KernelRelease) -> Reason:
+    if kernel.el_at_least(EL7_SUPPORTED):
+        text = f"kernel {kernel.text}: Red Hat supports overlay2 from {EL7_SUPPORTED} (7.4) on"
+        return Reason(Weight.FAVOURS, text, OSRELEASE)
+    if kernel.el_at_least(EL7_POSSIBLE):
+        text = (
+            f"kernel {kernel.text}: overlay2 may work and is not supported before"
+            f" {EL7_SUPPORTED} (7.4); Docker to 17.11 wants overlay2.override_kernel_check"
+        )
+        return Reason(Weight.ADVISES_AGAINST, text, OSRELEASE, "overlay-kernel-too-old")
+    text = f"kernel {kernel.text} has an early overlay; overlay2 needs {EL7_SUPPORTED} (7.4)"
+    return Reason(Weight.BLOCKS, text, OSRELEASE, "overlay-kernel-too-old")
+
+
+def _below(facts: Facts) -> Iterator[Reason]:
+    """What the data root lies on."""
+    volume = reasons.needs(facts, VOLUME, "what the data root lies on")
+    if isinstance(volume, Reason):
+        yield volume
+        return
+    yield from reasons.writable(volume)
+    fstype = volume.mount.fstype
+    where = f"{volume.path} lies on {fstype}"
+    source = volume.mount.target
+    if fstype == "overlay":
+        text = f"{where}: an overlay on an overlay is refused, or stacks two deep at most"
+        yield Reason(Weight.BLOCKS, text, source, "nested-overlay")
+    elif fstype in BAD or fstype.startswith("fuse."):
+        text = f"{where}, which cannot hold the upper folder of an overlay"
+        yield Reason(Weight.BLOCKS, text, source, "backing-fs-unsupported")
+    elif fstype in REFUSED_ONCE:
+        yield _tried(facts, where, source)
+    elif fstype == "tmpfs":
+        text = f"{where}: images and containers are gone at the next boot"
+        yield Reason(Weight.ADVISES_AGAINST, text, source)
+    elif fstype in GOOD:
+        yield _d_type(facts, volume, where)
+    else:
+        text = f"{where}: whether an overlay works on it is not known to hostkit"
+        yield Reason(Weight.UNKNOWN, text, source, "backing-fs-unsupported")
+
+
+def _tried(facts: Facts, where: str, source: str) -> Reason:
+    version = facts.known(DOCKER_VERSION)
+    if version is not None and version < TRIAL_MOUNT_SINCE:
+        text = f"{where}, which Docker before 17.12 refuses below overlay2"
+        return Reason(Weight.BLOCKS, text, source, "backing-fs-unsupported")
+    text = f"{where}: dockerd decides by a trial mount, which hostkit does not make"
+    return Reason(Weight.UNKNOWN, text, source, "backing-fs-unsupported")
+
+
+def _d_type(facts: Facts, volume: Volume, where: str) -> Reason:
+    if volume.d_type is DType.YES:
+        ftype = " with ftype=1" if volume.mount.fstype == "xfs" else ""
+        return Reason(Weight.FAVOURS, f"{where}{ftype}", volume.mount.target)
+    if volume.d_type is DType.NO:
+        text = f"{where} made with ftype=0, so without d_type; it must be made anew"
+        return Reason(Weight.BLOCKS, text, volume.mount.target, "xfs-ftype0-no-dtype")
+    place = facts.known(PLACE)
+    answer = facts.get(xfs_ftype(place.path if place else volume.path))
+    if isinstance(answer, Known):  # pragma: no cover - d_type would be known as well
+        return Reason(Weight.FAVOURS, where, answer.source)
+    return reasons.unknown(f"{where}, with ftype unknown", answer, "xfs-ftype0-no-dtype")
+
+
+PLUGIN = DriverPlugin(DRIVER_API, "overlay2", "Overlay file system", fitness)
