@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One change, as a value that can say, do, confirm and take back itself."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Protocol, TypeAlias, TypeVar
+
+M_contra = TypeVar("M_contra", contravariant=True)
+Reasons: TypeAlias = tuple[str, ...]
+
+
+class Step(Protocol[M_contra]):
+    """A frozen NamedTuple with a `kind`, a `version` of its fields, and these methods.
+
+    Its fields are all that a later process has, read back from the journal, to finish the
+    change or to undo it: so what was there before is a field too. Two steps of one plan
+    never change the same thing. Every method may raise OSError or HostkitError.
+    """
+
+    kind: ClassVar[str]
+    version: ClassVar[int]
+
+    def describe(self) -> str:
+        """One sentence: what is changed from what to what."""
+        ...
+
+    def diff(self) -> str:
+        """The change as a unified diff, or "" where there is no text to compare."""
+        ...
+
+    def conflicts(self, machine: M_contra) -> Reasons:
+        """Why neither apply nor undo may go on: what somebody else has changed.
+
+        Empty when the thing is as it was before, as this step leaves it, or as a killed
+        `apply` leaves it.
+        """
+        ...
+
+    def apply(self, machine: M_contra) -> None:
+        """Make the change; also when a killed `apply` has begun it."""
+        ...
+
+    def verify(self, machine: M_contra) -> Reasons:
+        """Why the change is not there; empty means done, and `apply` is left out."""
+        ...
+
+    def undo(self, machine: M_contra) -> None:
+        """Bring back what was; also after a half-done `apply` or `undo`."""
+        ...
+
+    def restored(self, machine: M_contra) -> Reasons:
+        """Why the former state is not back; empty means exactly as before."""
+        ...
+
+
+M = TypeVar("M")
+# What an engine can read back from a journal: the class of each kind of step.
+Kinds: TypeAlias = Mapping[str, type[Step[M]]]
