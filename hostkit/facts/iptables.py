@@ -39,7 +39,6 @@ class Saved(NamedTuple):
     """What iptables-save printed. `incompatible`: nft tables it could not express."""
 
     tables: tuple[Table, ...]
-    legacy_present: bool = False
     incompatible: tuple[str, ...] = ()
 
 
@@ -80,7 +79,6 @@ def parse_save(content: str, family: Family, backend: Backend) -> Saved:
     """
     tables: list[Table] = []
     incompatible: list[str] = []
-    legacy_present = False
     name = ""
     chains: dict[str, tuple[str, list[Rule]]] = {}
     for line in _whole_lines(content):
@@ -98,14 +96,13 @@ def parse_save(content: str, family: Family, backend: Backend) -> Saved:
             tables.append(_table(family, name, chains, backend))
             name = ""
         elif first == "#":
-            legacy_present |= "legacy tables present" in line
             if "is incompatible" in line:
                 incompatible.append(line.partition("`")[2].partition("'")[0])
         else:
             refuse(f"unexpected line: {texts.shorten(texts.printable(line), 60)}")
     if name:
         refuse(f"the table {texts.printable(name)} ends without COMMIT")
-    return Saved(tuple(tables), legacy_present, tuple(incompatible))
+    return Saved(tuple(tables), tuple(incompatible))
 
 
 def _whole_lines(content: str) -> Iterator[str]:

@@ -7,11 +7,11 @@ they are not, there are no rules, and that is known without asking.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, parsed
-from hostkit.facts.iptables import IPTABLES, Iptables, parse_save
+from hostkit.facts.iptables import IPTABLES, Iptables, Saved, parse_save
 from hostkit.facts.modules import MODULES, ModuleState
 from hostkit.facts.nft import parse_json, parse_text
 from hostkit.facts.ruleset import Backend, Family, Table
@@ -29,6 +29,7 @@ from hostkit.host.commands import (
     Command,
 )
 
+T = TypeVar("T")
 # Written by the kernel's ip_tables: the tables that this network namespace has.
 _LEGACY_NAMES = {
     Family.IPV4: "/proc/net/ip_tables_names",
@@ -47,12 +48,14 @@ _SAVE: dict[tuple[Family, Backend | None], Command] = {
 class Ruleset(NamedTuple):
     """Every table that could be read, and what could not (`gaps`: nothing follows there).
 
-    `iptables` is the program of that name, None when there is none.
+    `iptables` is the program of that name, None when there is none. `incompatible`: nft
+    tables with names of iptables' own that it cannot show.
     """
 
     tables: tuple[Table, ...]
     iptables: Iptables | None = None
     gaps: tuple[Unreadable, ...] = ()
+    incompatible: tuple[str, ...] = ()
 
     def table(self, name: str, family: Family = Family.IPV4) -> Table | None:
         """The table that the program iptables (or ip6tables) itself would show."""
@@ -70,15 +73,15 @@ class Ruleset(NamedTuple):
         return tuple(backend for backend in Backend if backend in used)
 
 
-def _saved(family: Family, backend: Backend) -> Callable[[Facts], Answer[tuple[Table, ...]]]:
-    def gather(facts: Facts) -> Answer[tuple[Table, ...]]:
-        empty = _legacy_idle(facts, family) if backend is Backend.LEGACY else _nft_idle(facts)
-        if empty is not None:
-            return empty
+def _saved(family: Family, backend: Backend) -> Callable[[Facts], Answer[Saved]]:
+    def gather(facts: Facts) -> Answer[Saved]:
+        idle = _legacy_idle(facts, family) if backend is Backend.LEGACY else _nft_idle(facts)
+        if idle is not None:
+            return Known(Saved(()), idle.source) if isinstance(idle, Known) else idle
         program = facts.known(IPTABLES)
         own = program is not None and program.backend is backend
         command = _SAVE[family, None if own else backend]
-        answer = _ask(facts, command, lambda said: parse_save(said, family, backend).tables)
+        answer = _ask(facts, command, lambda said: parse_save(said, family, backend))
         if isinstance(answer, Absent):
             return Unreadable(answer.source, f"{answer.reason}, so its rules are not known")
         return answer
@@ -86,17 +89,17 @@ def _saved(family: Family, backend: Backend) -> Callable[[Facts], Answer[tuple[T
     return gather
 
 
-def _legacy_idle(facts: Facts, family: Family) -> Answer[tuple[Table, ...]] | None:
+def _legacy_idle(facts: Facts, family: Family) -> Known[None] | Unreadable | None:
     """The answer when the legacy tables need not be asked for: there are none."""
     names = facts.host.read(_LEGACY_NAMES[family])
     if isinstance(names, Unreadable):
         return names
     if isinstance(names, Absent) or not names.value.split():
-        return Known((), names.source)
+        return Known(None, names.source)
     return None
 
 
-def _nft_idle(facts: Facts) -> Answer[tuple[Table, ...]] | None:
+def _nft_idle(facts: Facts) -> Known[None] | Unreadable | None:
     """The answer when nf_tables cannot be asked without loading it, or has nothing."""
     modules = facts.get(MODULES)
     if not isinstance(modules, Known):
@@ -106,22 +109,22 @@ def _nft_idle(facts: Facts) -> Answer[tuple[Table, ...]] | None:
     state = modules.value.state("nf_tables")
     if state in (ModuleState.LOADED, ModuleState.BUILTIN):
         return None
-    return Known((), f"{modules.source}: nf_tables is not loaded")
+    if state is ModuleState.UNKNOWN:
+        return Unreadable("nf_tables", "not asked: that could load a kernel module")
+    return Known(None, f"{modules.source}: nf_tables is not loaded")
 
 
 def _nft(facts: Facts) -> Answer[tuple[Table, ...]]:
     idle = _nft_idle(facts)
     if idle is not None:
-        return idle
+        return Known((), idle.source) if isinstance(idle, Known) else idle
     answer = _ask(facts, NFT_LIST_JSON, parse_json)
     if isinstance(answer, Unreadable) and not answer.needs_root:  # built without JSON
         return _ask(facts, NFT_LIST, parse_text)
     return answer
 
 
-def _ask(
-    facts: Facts, command: Command, parse: Callable[[str], tuple[Table, ...]]
-) -> Answer[tuple[Table, ...]]:
+def _ask(facts: Facts, command: Command, parse: Callable[[str], T]) -> Answer[T]:
     answer = facts.host.run(command)
     if not isinstance(answer, Known):
         return answer
@@ -138,11 +141,15 @@ def _refused(said: Output) -> bool:
     )
 
 
-LEGACY4 = Fact("iptables legacy rules", _saved(Family.IPV4, Backend.LEGACY), waits=True)
-LEGACY6 = Fact("ip6tables legacy rules", _saved(Family.IPV6, Backend.LEGACY), waits=True)
-NFT4 = Fact("iptables nft rules", _saved(Family.IPV4, Backend.NFT), waits=True)
-NFT6 = Fact("ip6tables nft rules", _saved(Family.IPV6, Backend.NFT), waits=True)
-NFTABLES = Fact("nft rules", _nft, waits=True)
+LEGACY4: Fact[Saved] = Fact(
+    "iptables legacy rules", _saved(Family.IPV4, Backend.LEGACY), waits=True
+)
+LEGACY6: Fact[Saved] = Fact(
+    "ip6tables legacy rules", _saved(Family.IPV6, Backend.LEGACY), waits=True
+)
+NFT4: Fact[Saved] = Fact("iptables nft rules", _saved(Family.IPV4, Backend.NFT), waits=True)
+NFT6: Fact[Saved] = Fact("ip6tables nft rules", _saved(Family.IPV6, Backend.NFT), waits=True)
+NFTABLES: Fact[tuple[Table, ...]] = Fact("nft rules", _nft, waits=True)
 
 
 def _gather(facts: Facts) -> Answer[Ruleset]:
@@ -151,19 +158,21 @@ def _gather(facts: Facts) -> Answer[Ruleset]:
     if isinstance(program, Unreadable):
         return program
     own = program.value.backend if isinstance(program, Known) else None
-    main = facts.get(LEGACY4 if own is Backend.LEGACY else NFT4 if own else NFTABLES)
+    native = facts.get(NFTABLES)
+    main = facts.get(LEGACY4 if own is Backend.LEGACY else NFT4) if own else native
     if isinstance(main, Unreadable):
         return main
-    native = facts.get(NFTABLES)
+    if isinstance(main, Absent):
+        return Unreadable(main.source, "neither iptables nor nft is installed to read the rules")
     tables: list[Table] = []
     gaps: list[Unreadable] = []
+    incompatible: list[str] = []
     for fact in (LEGACY4, LEGACY6, NFT4, NFT6):
         answer = facts.get(fact)
         if isinstance(answer, Known):
-            tables.extend(answer.value)
-        elif isinstance(native, Known) and fact in (NFT4, NFT6):
-            continue  # nft shows those tables too
-        else:
+            tables.extend(answer.value.tables)
+            incompatible.extend(answer.value.incompatible)
+        elif not (isinstance(native, Known) and fact in (NFT4, NFT6)):  # nft shows those too
             gaps.append(Unreadable(answer.source, answer.reason))
     told = {(table.family, table.name) for table in tables if table.backend is Backend.NFT}
     if isinstance(native, Known):
@@ -172,7 +181,8 @@ def _gather(facts: Facts) -> Answer[Ruleset]:
     else:
         gaps.append(Unreadable(native.source, native.reason))
     version = program.value if isinstance(program, Known) else None
-    return Known(Ruleset(tuple(tables), version, tuple(gaps)), main.source)
+    ruleset = Ruleset(tuple(tables), version, tuple(gaps), tuple(incompatible))
+    return Known(ruleset, main.source)
 
 
 RULESET: Fact[Ruleset] = Fact("packet filter", _gather, waits=True)
