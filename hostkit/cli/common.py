@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from hostkit import files
+from hostkit.cli.streams import discard_output
 from hostkit.diagnosis.finding import Severity
 from hostkit.errors import InputError
 from hostkit.report.style import MINIMUM_WIDTH, Style
@@ -57,6 +58,7 @@ class Output(NamedTuple):
             except BrokenPipeError:
                 raise
             except OSError as error:
+                discard_output()
                 raise InputError(f"standard output cannot be written: {error.strerror}") from error
             return
         data = content.encode("utf-8", "backslashreplace")
@@ -77,6 +79,13 @@ def _terminal_width() -> int:
     return max(MINIMUM_WIDTH, min(width, _WIDEST)) if width else _DEFAULT_WIDTH
 
 
+class _Help(RawDescriptionHelpFormatter):
+    """Given a width, it does not import shutil (4 ms) to find one."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_terminal_width() - 1)
+
+
 def parser(command: str, description: str, examples: Iterable[str]) -> ArgumentParser:
     """A parser for one command, its help ending in examples."""
     lines = "".join(f"  {example}\n" for example in examples)
@@ -84,7 +93,7 @@ def parser(command: str, description: str, examples: Iterable[str]) -> ArgumentP
         prog=f"hostkit {command}",
         description=description,
         epilog=f"examples:\n{lines}",
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
 

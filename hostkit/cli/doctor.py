@@ -51,9 +51,9 @@ def options() -> ArgumentParser:
     """The options of this command."""
     made = common.parser(
         "doctor",
-        "Names the root cause of what is wrong. Without a text: of this host, by its checks\n"
-        "and its logs. With a text (an error message, a log): of what the text complains of,\n"
-        "confirmed or refuted by the host. It only reads.",
+        "Names the root cause of what is wrong. Without a text: of this host, by its\n"
+        "checks and its logs. With a text (an error message, a log): of what the text\n"
+        "complains of, confirmed or refuted by the host. It only reads.",
         EXAMPLES,
     )
     made.add_argument("words", metavar="TEXT", nargs="*", help="the message; - reads it from stdin")

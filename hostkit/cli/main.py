@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from hostkit import __version__
+from hostkit.cli.streams import discard_output, open_standard_streams
 from hostkit.errors import HostkitError
 from hostkit.text import printable
 
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader has gone, as `| head` does
-        _discard_output()
+        discard_output()
         return 0
     except SystemExit as ended:  # argparse, after it said why
         return ended.code if isinstance(ended.code, int) else FAULT
@@ -98,27 +99,7 @@ def _complain(*lines: str) -> None:
             return
 
 
-def _discard_output() -> None:
-    # The interpreter flushes standard output at its end and would complain again.
-    descriptor = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(descriptor, sys.stdout.fileno())
-    os.close(descriptor)
-
-
-def _open_standard_streams() -> None:
-    """Give a closed stream (`>&-`) the null device, before a file gets its number."""
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        if getattr(sys, name) is None:
-            descriptor = os.open(os.devnull, os.O_RDWR)
-            if descriptor != number:
-                os.dup2(descriptor, number)
-                os.close(descriptor)
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - lives as long as the process
-        if mode == "w":
-            getattr(sys, name).reconfigure(errors="backslashreplace")
-
-
 def run() -> None:
     """Entry point of the installed program."""
-    _open_standard_streams()
+    open_standard_streams()
     sys.exit(main())

@@ -25,7 +25,7 @@ class Area(NamedTuple):
 
     name: str
     status: Status
-    count: str
+    tally: str
     note: str
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A report for a terminal: healthy areas in a line each, a block for every root cause."""
 
-from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -104,7 +103,7 @@ def _header(report: Report, style: Style) -> list[str]:
 
 def _area_line(area: Area, column: int, style: Style) -> str:
     name = text.printable(area.name)
-    start = f" {area.status.value:<4} {name}{' ' * (column - text.width(name))}  {area.count:<11} "
+    start = f" {area.status.value:<4} {name}{' ' * (column - text.width(name))}  {area.tally:<11} "
     line = start + text.shorten(text.printable(area.note), max(8, style.width - text.width(start)))
     mark = f" {area.status.value:<4}"
     return style.paint(_LOOKS[area.status], mark) + line[len(mark) :].rstrip()
@@ -243,10 +242,8 @@ def _totals(report: Report, style: Style) -> list[str]:
     )
     lines = hang("", total, style.width)
     lines[0] = style.paint("bold", lines[0])
-    return [*lines, *_hints(report)]
-
-
-def _hints(report: Report) -> Iterator[str]:
     present = report.present()
     if present:
-        yield f"more about the first: hostkit explain {present[0].finding.problem}"
+        explain = f"hostkit explain {present[0].finding.problem}"
+        lines += hang("more: ", explain, style.width)
+    return lines
