@@ -16,6 +16,8 @@ from hostkit.diagnosis.check import API, Check, CheckPlugin
 from hostkit.diagnosis.finding import Certainty, Evidence, Finding, Severity
 from hostkit.diagnosis.problem import Catalogue
 from hostkit.diagnosis.signature import Signature
+from hostkit.facts.fact import Facts
+from hostkit.facts.fitness import Fitness
 from hostkit.storage.driver import DRIVER_API, DriverPlugin
 
 T = TypeVar("T")
@@ -64,6 +66,16 @@ class Plugins:
     def catalogue(self) -> Catalogue:
         """The problems of every area."""
         return Catalogue({area.area: _explain_folder(area) for area in self.areas})
+
+    def fitness(self, facts: Facts) -> tuple[Fitness, ...]:
+        """What each driver says of a host."""
+        said: list[Fitness] = []
+        for driver in self.drivers:
+            try:
+                said.append(driver.fitness(facts))
+            except Exception as error:  # noqa: BLE001 - another project's code may fail in any way
+                self.broken.append(_broken(driver.name, f"{driver.name}: fitness", error))
+        return tuple(said)
 
     def _members(self, area: CheckPlugin, module: str, name: str, kind: type[T]) -> tuple[T, ...]:
         where = f"{area.package}.{module}"

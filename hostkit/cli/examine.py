@@ -4,7 +4,8 @@
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from hostkit import plugins
 from hostkit.cli import common
@@ -12,43 +13,59 @@ from hostkit.cli.selection import Selection
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import Diagnosis
 from hostkit.diagnosis.finding import Finding, Severity
-from hostkit.diagnosis.problem import Catalogue
+from hostkit.diagnosis.problem import Problem
 from hostkit.diagnosis.rank import Ranked, rank
 from hostkit.diagnosis.runner import Result
 from hostkit.facts.fact import Facts
-from hostkit.facts.target import TARGET, Target
+from hostkit.facts.target import TARGET
 from hostkit.host.answer import Known, Unreadable
 from hostkit.host.base import Host
 from hostkit.report import lines
 from hostkit.report import text as text_report
 from hostkit.report.model import Report, is_unknown
 
+if TYPE_CHECKING:
+    from hostkit.diagnosis.advise import Advice
+
 TEXT_HOST = "-"
 
 
-class Examination(NamedTuple):
+class Examination:
     """What was asked for, and what is installed to answer it."""
 
-    arguments: Namespace
-    command: tuple[str, ...]
-    target: Target
-    selection: Selection
-    loaded: plugins.Plugins
-    catalogue: Catalogue
+    def __init__(
+        self,
+        command: Sequence[str],
+        arguments: Namespace,
+        loaded: plugins.Plugins,
+    ) -> None:
+        self.command = tuple(command)
+        self.arguments = arguments
+        self.loaded = loaded
+        self.catalogue = loaded.catalogue()
+        self.target = common.target_of(arguments.target)
+        self.selection = Selection(common.words(arguments.select), common.words(arguments.ignore))
+        areas = (area.area for area in loaded.areas)
+        self.selection.verify(
+            {*self.catalogue.codes(), *areas}, lambda: (one.name for _, one in self.known())
+        )
+
+    @cache  # noqa: B019 - there is one examination in a process
+    def known(self) -> tuple[tuple[str, Check], ...]:
+        """Every installed check with its area; imported when first asked for."""
+        return self.loaded.checks()
 
     def checks(self) -> tuple[Check, ...]:
         """The checks that matter to the target and were not deselected."""
         return tuple(
-            one
-            for one in self.selection.checks(self.loaded.checks())
-            if self.target.engine in one.profiles
+            one for one in self.selection.checks(self.known()) if self.target.engine in one.profiles
         )
 
     def wanted(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
         """The findings that `--select` asks for."""
         if not self.selection.select:
             return tuple(findings)
-        checks = [one for _, one in self.loaded.checks()]
+        checks = [one for _, one in self.known()]
         return tuple(
             finding
             for finding in findings
@@ -65,18 +82,13 @@ class Seen(NamedTuple):
     results: tuple[Result, ...]
     facts: Facts | None
     notes: tuple[str, ...] = ()
-    advice: tuple[str, ...] = ()
+    advice: "Advice | None" = None
 
 
-def begin(command: Sequence[str], arguments: Namespace) -> Examination:
+def begin(command: Sequence[str], arguments: Namespace, *, drivers: bool = False) -> Examination:
     """Check the options against what is installed. Raises InputError."""
-    loaded = plugins.load((plugins.CHECKS_GROUP,))
-    catalogue = loaded.catalogue()
-    selection = Selection(common.words(arguments.select), common.words(arguments.ignore))
-    known = {*catalogue.codes(), *(area.area for area in loaded.areas)}
-    selection.verify(known, lambda: (one.name for _, one in loaded.checks()))
-    target = common.target_of(arguments.target)
-    return Examination(arguments, tuple(command), target, selection, loaded, catalogue)
+    groups = (plugins.CHECKS_GROUP, plugins.DRIVERS_GROUP) if drivers else (plugins.CHECKS_GROUP,)
+    return Examination(command, arguments, plugins.load(groups))
 
 
 def open_host(snapshot: str) -> Host:
@@ -120,7 +132,7 @@ def finish(asked: Examination, seen: Seen) -> int:
         again=again(asked.command),
         exit_code=exit_code(diagnosis, asked.target.engine, asked.arguments.fail_on),
         advice=seen.advice,
-        fixable=fixable(),
+        fixable=fixable(one.problem for one in diagnosis.findings),
     )
     output = common.output_of(asked.arguments)
     output.write(shown(report, output))
@@ -182,7 +194,7 @@ def _family(facts: Facts | None) -> str:
 def _areas(asked: Examination, seen: Seen) -> dict[str, str]:
     if not seen.results:
         return {}
-    return {one.name: area for area, one in asked.loaded.checks()}
+    return {one.name: area for area, one in asked.known()}
 
 
 def again(command: Sequence[str]) -> str:
@@ -192,6 +204,11 @@ def again(command: Sequence[str]) -> str:
     return " ".join(("hostkit", *map(quote, command)))
 
 
-def fixable() -> frozenset[str]:
-    """The actions of remedies that `hostkit fix` can take."""
-    return frozenset()
+def fixable(problems: Iterable[Problem]) -> frozenset[str]:
+    """The actions among the remedies of these problems that `hostkit fix` can take."""
+    actions = {remedy.action for problem in problems for remedy in problem.remedies}
+    if not any(actions):
+        return frozenset()
+    from hostkit.repair.registry import REPAIRS
+
+    return frozenset(actions.intersection(REPAIRS))

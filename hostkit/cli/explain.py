@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
         output.write(jsonout.dump(jsonout.problem_data(problem)))
         return 0
     family = parsed.family or _own_family()
-    output.write(explain.render(problem, family, fixable(), output.style()))
+    output.write(explain.render(problem, family, fixable([problem]), output.style()))
     return 0
 
 

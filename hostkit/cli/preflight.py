@@ -5,7 +5,12 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from hostkit.cli import common, examine
+from hostkit.diagnosis.advise import Advice, advise, finding
 from hostkit.diagnosis.doctor import diagnose
+from hostkit.diagnosis.runner import facts_of
+from hostkit.facts.fact import Facts
+
+AREA = "storage"
 
 EXAMPLES = (
     "hostkit preflight",
@@ -31,7 +36,20 @@ def options() -> ArgumentParser:
 def run(arguments: Sequence[str]) -> int:
     """Ask everything, show it, return the exit code."""
     parsed = options().parse_args(arguments)
-    asked = examine.begin(("preflight", *arguments), parsed)
+    asked = examine.begin(("preflight", *arguments), parsed, drivers=True)
     facts = examine.facts_of(asked, examine.open_host(parsed.snapshot))
-    ranked, results = diagnose(facts, asked.checks(), asked.loaded.broken, asked.catalogue)
-    return examine.finish(asked, examine.Seen(ranked, results, facts))
+    checks = asked.checks()
+    facts.prefetch(facts_of(checks))
+    advice = _advice(asked, facts)
+    extra = asked.wanted(filter(None, [finding(advice)])) if advice else ()
+    suspected = (*asked.loaded.broken, *extra)
+    ranked, results = diagnose(facts, checks, suspected, asked.catalogue)
+    return examine.finish(asked, examine.Seen(ranked, results, facts, advice=advice))
+
+
+def _advice(asked: examine.Examination, facts: Facts) -> Advice | None:
+    """What the drivers themselves say of this host, unless storage is not asked about."""
+    selection = asked.selection
+    if AREA in selection.ignore or (selection.select and AREA not in selection.select):
+        return None
+    return advise(asked.loaded.fitness(facts))

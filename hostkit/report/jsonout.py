@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hostkit import __version__
+from hostkit.diagnosis.advise import Advice
 from hostkit.diagnosis.problem import Problem, Remedy
 from hostkit.diagnosis.rank import Ranked
 from hostkit.report.model import Report, counts, safe_params, unknowns
@@ -54,10 +55,24 @@ def as_data(report: Report) -> dict[str, Any]:
             for check, outcome in diagnosis.passed()
         ],
         "ignored": [_finding(report, one) for one in diagnosis.ignored],
-        "advice": list(report.advice),
+        "advice": _advice(report.advice),
         "notes": list(diagnosis.notes),
         "duration_s": round(diagnosis.duration_s, 4),
     }
+
+
+def _advice(advice: Advice | None) -> dict[str, Any] | None:
+    if advice is None:
+        return None
+    drivers = [
+        {
+            "driver": one.driver,
+            "verdict": one.verdict.value,
+            "reasons": [reason._asdict() for reason in one.reasons],
+        }
+        for one in advice.ranked
+    ]
+    return {"summary": advice.summary, "drivers": drivers}
 
 
 def problem_data(problem: Problem) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 
     web07 error ipv4-forwarding-disabled network net.ipv4.ip_forward is 0 [/proc/...]
 
-Columns: host, kind (error, warning, info, past, unknown, ignored, summary), the problem's
-code or the check's name, area, words. The last line is always the summary.
+Columns: host, kind (error, warning, info, past, ignored, unknown, ok, note, summary), the
+problem's code or the check's name, area, words. The last line is always the summary.
 """
 
 from collections.abc import Iterator
@@ -40,6 +40,8 @@ def _lines(report: Report, verbosity: Verbosity) -> Iterator[str]:
             for check, passed in report.diagnosis.passed():
                 area = report.areas.get(check.name, "-")
                 yield _line(report, "ok", check.name, area, passed.note or check.title)
+        if report.advice is not None:
+            yield _line(report, "note", "storage-drivers", "storage", report.advice.summary)
         for note in report.diagnosis.notes:
             yield _line(report, "note", "-", "-", note)
     yield _line(report, "summary", "-", "-", _summary(report))

@@ -4,6 +4,7 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from hostkit.diagnosis.advise import Advice
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import Diagnosis
 from hostkit.diagnosis.finding import Finding, NotApplicable, Severity, Unknown
@@ -21,8 +22,8 @@ class Report(NamedTuple):
 
     `identity` is what the header says of the host; `areas` maps a check's name to its
     area; `family` chooses among a remedy's commands; `target` is what `--for` named;
-    `again` is the command line that a person would repeat; `advice` are sentences on
-    storage, the recommended driver first; `fixable` are the actions `hostkit fix` knows.
+    `again` is the command line that a person would repeat; `fixable` are the actions
+    `hostkit fix` knows; `advice` ranks the storage drivers.
     """
 
     diagnosis: Diagnosis
@@ -32,7 +33,7 @@ class Report(NamedTuple):
     target: str
     again: str
     exit_code: int
-    advice: tuple[str, ...] = ()
+    advice: Advice | None = None
     fixable: frozenset[str] = frozenset()
 
     def present(self) -> tuple[Ranked, ...]:

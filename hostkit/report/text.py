@@ -149,6 +149,7 @@ def _remedy(report: Report, one: Ranked, remedy: Remedy, label: str, style: Styl
     indent = 2 + len(label)
     if remedy.action in report.fixable and report.diagnosis.source == "live":
         lines.append(" " * indent + f"hostkit fix {one.problem.code}")
+        lines += [" " * indent + "or by hand:"] if remedy.commands else []
     params = safe_params(one.finding)
     commands = remedy.commands_for(report.family, params)
     for command in commands:
@@ -169,11 +170,14 @@ def _price(remedy: Remedy) -> str:
 
 
 def _advice(report: Report, style: Style) -> list[str]:
-    if not report.advice:
+    if report.advice is None:
         return []
-    lines = ["storage:"]
-    for sentence in report.advice:
-        lines += hang("- ", sentence, style.width, indent=2)
+    lines = hang("storage: ", report.advice.summary, style.width)
+    names = max((len(one.driver) for one in report.advice.ranked), default=0)
+    verdicts = max((len(one.verdict) for one in report.advice.ranked), default=0)
+    for one in report.advice.ranked:
+        label = f"{text.printable(one.driver):<{names}}  {one.verdict:<{verdicts}}  "
+        lines += hang(label, one.because.text if one.because else "", style.width, indent=2)
     return lines
 
 

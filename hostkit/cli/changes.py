@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the commands that change a machine share: asking first, and telling what is done."""
+
+import os
+import sys
+from collections.abc import Iterable
+
+from hostkit import text
+from hostkit.errors import Refused
+from hostkit.plan.engine import Engine
+from hostkit.plan.journal import Journals
+from hostkit.plan.step import Step
+from hostkit.repair.registry import STEP_KINDS
+from hostkit.system.machine import Machine
+
+DEFAULT_ROOT = "/var/lib/hostkit"
+
+
+def journals(root: str) -> Journals:
+    """The journals under `root`, else under $HOSTKIT_ROOT, else where the system keeps state."""
+    return Journals(root or os.environ.get("HOSTKIT_ROOT") or DEFAULT_ROOT)
+
+
+def engine(kept: Journals, *, quiet: bool) -> Engine[Machine]:
+    """The engine for the machine we run on; `quiet` sends its lines to standard error."""
+    return Engine(Machine(), STEP_KINDS, kept, complain if quiet else say)
+
+
+def say(line: str) -> None:
+    """Print one line; a reader that has gone must not stop a change half way."""
+    _print(line, to_error=False)
+
+
+def complain(line: str) -> None:
+    """Print one line to standard error."""
+    _print(line, to_error=True)
+
+
+def _print(line: str, *, to_error: bool) -> None:
+    try:
+        shown = "\n".join(map(text.printable, line.split("\n")))
+        print(shown, file=sys.stderr if to_error else sys.stdout, flush=True)
+    except OSError:
+        return
+
+
+def preview(steps: Iterable[Step[Machine]], number_from: int = 1) -> str:
+    """The steps, each with its diff."""
+    lines: list[str] = []
+    for number, step in enumerate(steps, number_from):
+        lines.append(f"  {number}. {step.describe()}")
+        lines.extend(f"       {line}" for line in step.diff().splitlines())
+    return "\n".join(lines)
+
+
+def step_data(steps: Iterable[Step[Machine]]) -> list[dict[str, str]]:
+    """The steps as JSON shows them."""
+    return [{"kind": one.kind, "description": one.describe(), "diff": one.diff()} for one in steps]
+
+
+def require_root() -> None:
+    """Raise Refused for an ordinary user, before anything is asked or done."""
+    if os.geteuid() != 0:
+        raise Refused("only root can change this machine", "the same with sudo, or --dry-run")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on the terminal; raise Refused for anything but yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Refused("nobody is there to ask: standard input is no terminal", "add --yes")
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Refused("not confirmed; nothing was changed")
