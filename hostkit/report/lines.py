@@ -10,6 +10,7 @@ problem's code or the check's name, area, words. The last line is always the sum
 from collections.abc import Iterator
 
 from hostkit import text
+from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.rank import Ranked
 from hostkit.report.model import Report, counts, plural, safe_params, unknowns
@@ -29,22 +30,29 @@ def _lines(report: Report, verbosity: Verbosity) -> Iterator[str]:
         if not quiet or one.finding.severity is Severity.ERROR:
             yield _finding(report, one.finding.severity.value, one)
     if not quiet:
-        for one in report.past():
-            yield _finding(report, "past", one)
-        for one in report.diagnosis.ignored:
-            yield _finding(report, "ignored", one)
-        for check, outcome in unknowns(report.diagnosis.checks):
-            area = report.areas.get(check.name, "-")
-            yield _line(report, "unknown", check.name, area, outcome.reason)
-        if verbosity is Verbosity.VERBOSE:
-            for check, passed in report.diagnosis.passed():
-                area = report.areas.get(check.name, "-")
-                yield _line(report, "ok", check.name, area, passed.note or check.title)
-        if report.advice is not None:
-            yield _line(report, "note", "storage-drivers", "storage", report.advice.summary)
-        for note in report.diagnosis.notes:
-            yield _line(report, "note", "-", "-", note)
+        yield from _rest(report, verbosity)
     yield _line(report, "summary", "-", "-", _summary(report))
+
+
+def _rest(report: Report, verbosity: Verbosity) -> Iterator[str]:
+    """What is no finding of now."""
+    for one in report.past():
+        yield _finding(report, "past", one)
+    for one in report.diagnosis.ignored:
+        yield _finding(report, "ignored", one)
+    for check, outcome in unknowns(report.diagnosis.checks):
+        yield _line(report, "unknown", check.name, _area(report, check), outcome.reason)
+    if verbosity is Verbosity.VERBOSE:
+        for check, passed in report.diagnosis.passed():
+            yield _line(report, "ok", check.name, _area(report, check), passed.note or check.title)
+    if report.advice is not None:
+        yield _line(report, "note", "storage-drivers", "storage", report.advice.summary)
+    for note in report.diagnosis.notes:
+        yield _line(report, "note", "-", "-", note)
+
+
+def _area(report: Report, check: Check) -> str:
+    return report.areas.get(check.name, "-")
 
 
 def _finding(report: Report, kind: str, one: Ranked) -> str:

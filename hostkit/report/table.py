@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from tabulate import tabulate  # noqa: TID251 - this is the module that may
+from tabulate import tabulate  # type: ignore[import-untyped]  # noqa: TID251 - it has no types; this is the module that may import it
 
 from hostkit import text
 
@@ -17,5 +17,5 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
     )
     room = max(20, width - taken)
     wrapped = [[*row[:-1], "\n".join(text.wrap(row[-1], room))] for row in clean]
-    shown = tabulate(wrapped, headers=headings, tablefmt="simple", disable_numparse=True)
+    shown: str = tabulate(wrapped, headers=headings, tablefmt="simple", disable_numparse=True)
     return "".join(f"{line.rstrip()}\n" for line in shown.splitlines())
