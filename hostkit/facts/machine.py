@@ -48,6 +48,11 @@ class Machine(NamedTuple):
     sign: str = ""
     cpu_64bit: bool | None = None
 
+    @property
+    def shares_kernel(self) -> bool:
+        """Known to be a container of some kind."""
+        return self.virtualization is not None and self.virtualization.shares_kernel
+
 
 _ARCHES_64 = frozenset(
     ("x86_64", "aarch64", "ppc64", "ppc64le", "s390x", "riscv64", "loongarch64", "mips64",

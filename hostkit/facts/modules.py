@@ -68,7 +68,8 @@ class Modules(NamedTuple):
     they are not to be had. `supported`: the kernel can load modules at all.
     `directory_missing`: it can, and its own folder is not there (a kernel package was
     replaced and the host not restarted, or modules were never installed); False inside a
-    container, whose files are not the host's. `folder` is that folder.
+    container, whose files are not the host's. `folder` is that folder, `installed` the
+    releases of other kernels that have one.
     """
 
     loaded: frozenset[str] | None
@@ -79,6 +80,7 @@ class Modules(NamedTuple):
     folder: str
     config: KernelConfig | None = None
     loading_disabled: bool = False
+    installed: tuple[str, ...] = ()
 
     def state(self, name: str) -> ModuleState:
         """Of one module; dashes and underscores in names are the same.
@@ -164,9 +166,7 @@ def _gather(facts: Facts) -> Answer[Modules]:
             folder = f"{root}/{release}"
             break
     machine = facts.known(MACHINE)
-    own_files = machine is not None and not (
-        machine.virtualization is not None and machine.virtualization.shares_kernel
-    )
+    own_files = machine is not None and not machine.shares_kernel
     disabled = host.read("/proc/sys/kernel/modules_disabled")
     return Known(
         Modules(
@@ -178,6 +178,7 @@ def _gather(facts: Facts) -> Answer[Modules]:
             folder=folder,
             config=config,
             loading_disabled=isinstance(disabled, Known) and disabled.value.strip() == b"1",
+            installed=_installed(facts, release),
         ),
         PROC_MODULES if isinstance(proc, Known) else folder,
     )
@@ -200,6 +201,13 @@ def _folder_gone(facts: Facts, release: str, dep: Answer[bytes]) -> bool:
     if any(isinstance(answer, Unreadable) for answer in names):
         return False
     return not any(isinstance(a, Known) and "kernel" in a.value for a in names)
+
+
+def _installed(facts: Facts, release: str) -> tuple[str, ...]:
+    names = facts.host.listdir(FOLDERS[0])
+    if not isinstance(names, Known):
+        return ()
+    return tuple(name for name in names.value if name[:1].isdigit() and name != release)
 
 
 MODULES: Fact[Modules] = Fact("modules", _gather, waits=False)

@@ -19,9 +19,9 @@ SUBID_LINE_LIMIT = 100_000
 class Namespaces(NamedTuple):
     """The kinds of namespace that are `present` (`mnt`, `user` ...), and the switches.
 
-    A switch is None where this kernel has none: `max_user` (user.max_user_namespaces), `el7_enabled` (the parameter
-    of RHEL 7.2 and 7.3), `unprivileged` (Debian's and Arch's), `apparmor_restricted`
-    (Ubuntu 23.10 and later).
+    A switch is None where this kernel has none: `max_user` (user.max_user_namespaces),
+    `el7_enabled` (the parameter of RHEL 7.2 and 7.3), `unprivileged` (Debian's and Arch's),
+    `apparmor_restricted` (Ubuntu 23.10 and later).
     """
 
     present: frozenset[str]
@@ -60,13 +60,16 @@ def _gather(facts: Facts) -> Answer[Namespaces]:
     # Kernels before 3.0 have no such folder, and no way to enter a namespace either.
     if isinstance(names, Absent) and not isinstance(host.stat("/proc/self/status"), Known):
         return Absent(FOLDER)
-    present = names.value if isinstance(names, Known) else ()
     maximum = read_text(host, MAX_USER, parse_number)
     switches = [
         read_text(host, path, parse_switch)
         for path in (EL7_PARAMETER, UNPRIVILEGED_CLONE, APPARMOR_RESTRICT)
     ]
+    for answer in (maximum, *switches):
+        if isinstance(answer, Unreadable):
+            return answer
     el7, unprivileged, apparmor = (s.value if isinstance(s, Known) else None for s in switches)
+    present = names.value if isinstance(names, Known) else ()
     return Known(
         Namespaces(
             present=frozenset(name for name in present if not name.endswith("_for_children")),

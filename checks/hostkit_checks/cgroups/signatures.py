@@ -1,6 +1,205 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages about this area (cgroups)."""
+"""Messages about control groups: not mounted, switched off, of a version not understood."""
 
+from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
 
-SIGNATURES: tuple[Signature, ...] = ()
+SIGNATURES: tuple[Signature, ...] = (
+    # dockerd up to 19.03 ends with this: no v1 devices controller. That is also what they
+    # say on a host that has cgroup v2 only; the host's facts tell which it is.
+    Signature(
+        problem="cgroup-v1-controllers-not-mounted",
+        anchors=("evices cgroup isn't mounted",),
+        summary="dockerd found no devices cgroup",
+    ),
+    Signature(
+        problem="cgroup-v2-unsupported",
+        anchors=("failed to start daemon: Devices cgroup isn't mounted",),
+        summary="an old dockerd found no devices cgroup: so it is on hosts with cgroup v2 only",
+        certainty=Certainty.POSSIBLE,
+    ),
+    Signature(
+        problem="cgroup-v1-controllers-not-mounted",
+        anchors=("cgroups: cgroup mountpoint does not exist",),
+        summary="containerd found no cgroup mount for a controller",
+        certainty=Certainty.POSSIBLE,
+    ),
+    Signature(
+        problem="cgroup-v1-controllers-not-mounted",
+        anchors=("no cgroup mount found in mountinfo",),
+        summary="runc found no cgroup mounted",
+    ),
+    Signature(
+        problem="cgroup-v1-controllers-not-mounted",
+        anchors=("mountpoint for ", "not found"),
+        summary="the cgroup controller {controller} is not mounted",
+        pattern=r"mountpoint for (?P<controller>devices|cgroup|cpuset|cpu|cpuacct|memory|freezer)"
+        r" not found",
+        reach=80,
+    ),
+    Signature(
+        problem="cgroup-v1-controllers-not-mounted",
+        anchors=("cgroup hierarchy: nonexistent",),
+        summary="check-config found no cgroup hierarchy mounted",
+        certainty=Certainty.POSSIBLE,
+    ),
+    Signature(
+        problem="cgroup-v1-controllers-not-mounted",
+        anchors=("cgroup hierarchy: single mountpoint!",),
+        summary="check-config found all controllers on one mount point",
+    ),
+    # kubelet and kubeadm, of all controllers but memory, which may be switched off.
+    Signature(
+        problem="cgroup-v1-controllers-not-mounted",
+        anchors=("ollowing Cgroup subsystem not mounted",),
+        summary="kubelet found the cgroup controllers {controllers} not mounted",
+        pattern=r"not mounted: \[(?P<controllers>(?!memory\])[a-z_ ]+)\]",
+    ),
+    # containerd's cgroups library, three wordings of it; hosts without systemd, WSL 2.
+    Signature(
+        problem="cgroup-systemd-hierarchy-missing",
+        anchors=("cgroups: cgroup mountpoint does not exist",),
+        summary="containerd found no hierarchy name=systemd for the container",
+    ),
+    Signature(
+        problem="cgroup-systemd-hierarchy-missing",
+        anchors=("cgroup mount destination: unknown",),
+        summary="containerd found no hierarchy name=systemd for the container",
+        pattern=r"cannot f(?:i|ou)nd cgroup mount destination",
+    ),
+    Signature(
+        problem="cgroup-systemd-hierarchy-missing",
+        anchors=("cgroup mount destination",),
+        summary="containerd found no hierarchy name=systemd for the container",
+        pattern=r"cannot f(?:i|ou)nd cgroup mount destination(?!: unknown)",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # runc before 1.0.0-rc91 writes v1 files below the root of cgroup v2.
+    Signature(
+        problem="cgroup-v2-unsupported",
+        anchors=("/sys/fs/cgroup/docker/", "no such file or directory"),
+        summary="runc wrote to cgroup v1 files on a host with cgroup v2",
+        pattern=r"(?:open|mkdir|write) /sys/fs/cgroup/docker/cpuset\.(?:cpus|mems)",
+        reach=300,
+    ),
+    Signature(
+        problem="cgroup-v2-unsupported",
+        anchors=("/sys/fs/cgroup/cpuset.cpus.effective: no such file",),
+        summary="runc wrote to cgroup v1 files on a host with cgroup v2",
+    ),
+    # runc and podman of the years 2018 to 2020.
+    Signature(
+        problem="cgroup-v2-unsupported",
+        anchors=("this version of runc doesn't work on cgroups v2",),
+        summary="runc says that it is too old for cgroup v2",
+    ),
+    Signature(
+        problem="cgroup-v2-unsupported",
+        anchors=("cgroups v2", "not supported"),
+        summary="a program says that it does not support cgroup v2",
+        pattern=r"cgroups? ?v2 (?:is|are) not (?:yet )?supported",
+        certainty=Certainty.POSSIBLE,
+        reach=120,
+    ),
+    # The kernel, told so at boot (some firmware adds the argument).
+    Signature(
+        problem="cgroup-memory-controller-disabled",
+        anchors=("Disabling memory control group subsystem",),
+        summary="the memory controller was switched off at boot",
+    ),
+    Signature(
+        problem="cgroup-memory-controller-disabled",
+        anchors=("#subsys_name", "memory"),
+        summary="/proc/cgroups shows the memory controller switched off",
+        pattern=r"(?<![\w-])memory \d+ \d+ 0(?!\d)",
+        reach=900,
+    ),
+    # docker info and dockerd, every version: no memory controller at all.
+    Signature(
+        problem="cgroup-memory-controller-disabled",
+        anchors=("WARNING: No memory limit support",),
+        summary="docker info: memory cannot be limited",
+    ),
+    # dockerd says both of a host with cgroup v2 only as well, and then ends.
+    Signature(
+        problem="cgroup-memory-controller-disabled",
+        anchors=("Your kernel does not support", "memory limit"),
+        summary="dockerd: memory cannot be limited",
+        pattern=r"does not support (?:cgroup )?memory limit",
+        unless=("cgroup isn't mounted",),
+        reach=2000,
+    ),
+    Signature(
+        problem="cgroup-memory-controller-disabled",
+        anchors=("Unable to find memory cgroup in mounts",),
+        summary="dockerd found no memory controller",
+        unless=("cgroup isn't mounted",),
+        reach=2000,
+    ),
+    # kubeadm's system check, kubelet, k3s, microk8s, check-config.
+    Signature(
+        problem="cgroup-memory-controller-disabled",
+        anchors=("CGROUPS_MEMORY: missing",),
+        summary="the preflight of kubeadm found no memory controller",
+    ),
+    Signature(
+        problem="cgroup-memory-controller-disabled",
+        anchors=("Cgroup subsystem not mounted: [memory]",),
+        summary="kubelet found no memory controller",
+    ),
+    Signature(
+        problem="cgroup-memory-controller-disabled",
+        anchors=("ailed to find memory cgroup",),
+        summary="k3s found no memory controller",
+    ),
+    Signature(
+        problem="cgroup-memory-controller-disabled",
+        anchors=("The memory cgroup is not enabled",),
+        summary="microk8s found no memory controller",
+    ),
+    Signature(
+        problem="cgroup-memory-controller-disabled",
+        anchors=("cgroup hierarchy: cgroupv2", "- memory: missing"),
+        summary="check-config found cgroup v2 without the memory controller",
+        reach=400,
+    ),
+    # docker info, every version; docker run and dockerd, up to 20.10 and after.
+    Signature(
+        problem="no-swap-limit-support",
+        anchors=("No swap limit support",),
+        summary="docker info: swap accounting is off",
+        severity=Severity.WARNING,
+        unless=("No memory limit support",),
+    ),
+    Signature(
+        problem="no-swap-limit-support",
+        anchors=("Your kernel does not support", "swap"),
+        summary="dockerd: swap accounting is off",
+        pattern=r"does not support (?:cgroup )?swap (?:memory )?limit",
+        severity=Severity.WARNING,
+        reach=120,
+        unless=("does not support cgroup memory limit", "does not support memory limit"),
+    ),
+    # kubelet, which refuses to start (kubernetes pkg/kubelet/dockershim, until 1.23).
+    Signature(
+        problem="cgroup-driver-mismatch",
+        anchors=("kubelet cgroup driver:", "is different from docker cgroup driver:"),
+        summary="kubelet uses the cgroup driver {kubelet}, Docker {docker}",
+        pattern=r"kubelet cgroup driver: [\\\"']*(?P<kubelet>\w+)[\\\"']* is different from docker"
+        r" cgroup driver: [\\\"']*(?P<docker>\w+)",
+    ),
+    # kubeadm's preflight.
+    Signature(
+        problem="cgroup-driver-mismatch",
+        anchors=('detected "cgroupfs" as the Docker cgroup driver',),
+        summary='kubeadm found Docker with the driver cgroupfs and recommends "systemd"',
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+    ),
+    # runc, given the path of the other driver.
+    Signature(
+        problem="cgroup-driver-mismatch",
+        anchors=("expected cgroupsPath to be of format", "slice:prefix:name"),
+        summary="runc was told to use systemd's cgroups and given a path of cgroupfs",
+    ),
+)

@@ -1,6 +1,290 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages about this area (kernel)."""
+"""Messages of a kernel or a machine that cannot do what containers need."""
 
+from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
 
-SIGNATURES: tuple[Signature, ...] = ()
+SIGNATURES: tuple[Signature, ...] = (
+    # dockerd 0.7 to 1.8 warn at their start, and go on. A 3.8 or later is not warned of.
+    Signature(
+        problem="kernel-too-old",
+        anchors=("You are running linux kernel version", "might be unstable running docker"),
+        summary="dockerd warned that kernel {release} is too old for it",
+        pattern=r"linux kernel version (?P<release>[\w.+~-]+), which might be unstable",
+    ),
+    # dockerd 1.9 to 20.10 end with this (removed in 23.0).
+    Signature(
+        problem="kernel-too-old",
+        anchors=("Your Linux kernel version", "is not supported for running docker"),
+        summary="dockerd refused the kernel {release}",
+        pattern=r"kernel version (?P<release>[\w.+~-]+) is not supported for running docker",
+    ),
+    # glibc's start-up code, on a kernel older than the one that it was built for.
+    Signature(
+        problem="kernel-too-old",
+        anchors=("FATAL: kernel too old",),
+        summary="the C library of a program refused this kernel",
+    ),
+    # get.docker.com, until 2016, on uname -m other than x86_64 and arm.
+    Signature(
+        problem="host-32bit",
+        anchors=("is not a recognized platform",),
+        summary="the installer refused a 32-bit machine ({arch})",
+        pattern=r"(?P<arch>i[3-6]86) is not a recognized platform",
+    ),
+    Signature(
+        problem="host-32bit",
+        anchors=("you are not using a 64bit platform",),
+        summary="the installer refused a machine that is not 64-bit",
+    ),
+    Signature(
+        problem="host-32bit",
+        anchors=("only supports 64bit platforms",),
+        summary="the installer refused a machine that is not 64-bit",
+    ),
+    # apt, where the system's own architecture is i386; on a 64-bit host that only has i386
+    # besides, the notice about binary-i386 is harmless and no package is refused.
+    Signature(
+        problem="host-32bit",
+        anchors=("binary-i386", "has no installation candidate"),
+        summary="Docker's repository has no packages for this 32-bit system",
+        pattern=r"(?:docker|containerd)[\w.-]*'? has no installation candidate",
+        reach=2000,
+    ),
+    # docker version and docker info of a 32-bit daemon (Debian builds one).
+    Signature(
+        problem="host-32bit",
+        anchors=("OS/Arch: linux/386",),
+        summary="docker version: the engine is a 32-bit one",
+    ),
+    Signature(
+        problem="host-32bit",
+        anchors=("OSType: linux", "Architecture: i"),
+        summary="docker info: this host is 32-bit ({arch})",
+        pattern=r"Architecture: (?P<arch>i[3-6]86)",
+        reach=60,
+    ),
+    # The kernel's ENOEXEC, as runc and dockerd up to 1.12 word it: an image for another
+    # architecture on any machine, or a script without #!. Only on a text that is about
+    # hello-world or a build from scratch is a 32-bit host the first thing to look at.
+    Signature(
+        problem="host-32bit",
+        anchors=("exec format error", "panic: standard_init_linux.go"),
+        summary="the image's program is for another architecture than this machine's",
+        certainty=Certainty.POSSIBLE,
+        unless=("aarch64", "arm64", "armv7", "linux/arm", "#!"),
+    ),
+    Signature(
+        problem="host-32bit",
+        anchors=("exec format error", "apt-get"),
+        summary="the image's shell is for another architecture than this machine's",
+        pattern=r"RUN apt-get[^#]{0,400}exec format error",
+        certainty=Certainty.POSSIBLE,
+        unless=("aarch64", "arm64", "armv7", "linux/arm", "#!"),
+    ),
+    # modprobe (kmod), on a kernel whose modules were removed by an update.
+    Signature(
+        problem="kernel-updated-not-rebooted",
+        anchors=("could not open moddep file", "modules.dep"),
+        summary="modprobe found no modules for the running kernel",
+    ),
+    # module-init-tools (EL 6, Debian 6).
+    Signature(
+        problem="kernel-updated-not-rebooted",
+        anchors=("Could not load /lib/modules/", "modules.dep", "No such file"),
+        summary="modprobe found no modules for the running kernel",
+    ),
+    # podman and containers/storage: modprobe overlay failed, or the kernel has none.
+    Signature(
+        problem="kernel-updated-not-rebooted",
+        anchors=("'overlay' is not supported over extfs",),
+        summary="the kernel could not mount overlay on ext4, which it always can with its module",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # moby's contrib/check-config.sh and forks of it: a line a symbol. Those of cgroup v1
+    # are missing rightly from a kernel that has v2 only.
+    Signature(
+        problem="kernel-config-missing-features",
+        anchors=("CONFIG_", ": missing"),
+        summary="check-config found the kernel without {symbol}",
+        pattern=r"CONFIG_(?P<symbol>NAMESPACES|(?:NET|PID|IPC|UTS)_NS|CGROUPS|CGROUP_SCHED|CPUSETS"
+        r"|MEMCG|VETH|BRIDGE): missing",
+        reach=200,
+    ),
+    Signature(
+        problem="kernel-config-missing-features",
+        anchors=("CONFIG_CGROUP_", ": missing"),
+        summary="check-config found the kernel without {symbol}",
+        pattern=r"CONFIG_(?P<symbol>CGROUP_(?:CPUACCT|DEVICE|FREEZER)): missing",
+        unless=("cgroup hierarchy: cgroupv2",),
+        reach=800,
+    ),
+    Signature(
+        problem="kernel-config-missing-features",
+        anchors=("cgroup hierarchy: cgroupv2", "Controllers:", ": missing"),
+        summary="check-config found cgroup v2 without the controller {controller}",
+        pattern=r"- (?P<controller>cpu|cpuset|io|pids): missing",
+        reach=400,
+    ),
+    # runc and lxc, when clone(2) or unshare(2) knows no such namespace.
+    Signature(
+        problem="kernel-config-missing-features",
+        anchors=("namespaces aren't enabled in the kernel",),
+        summary="the kernel lacks {kind} namespaces",
+        pattern=r"(?P<kind>NET|PID|IPC|UTS|MOUNT|MNT|CGROUP) namespaces aren't enabled",
+    ),
+    # runc's libcontainer (configs/validate) for userns-remap.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("USER namespaces aren't enabled in the kernel",),
+        summary="runc found no user namespaces in the kernel",
+    ),
+    # podman, buildah (containers/storage/pkg/unshare) as an ordinary user.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("user namespaces are not enabled in /proc/sys/",),
+        summary="a rootless engine found user namespaces switched off",
+    ),
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("max_user_namespaces", "to be set to"),
+        summary="a rootless engine found too few user namespaces allowed",
+        reach=200,
+        certainty=Certainty.POSSIBLE,
+    ),
+    # bubblewrap, buildkit, rootlesskit, unshare(1).
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("No permissions to creat", "namespace"),
+        summary="user namespaces are not allowed to ordinary users",
+        pattern=r"No permissions to creat\w+ (?:a )?new namespace",
+        reach=100,
+    ),
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("kernel does not allow non-privileged user namespaces",),
+        summary="user namespaces are not allowed to ordinary users",
+    ),
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("failed to start the child: fork/exec /proc/self/exe: ",),
+        summary="rootlesskit could not make a user namespace",
+        pattern=r"fork/exec /proc/self/exe: (?:operation not permitted|no space left on device"
+        r"|invalid argument)",
+    ),
+    # dockerd-rootless-setuptool.sh, in what it asks root to do.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("Missing system requirements", "sysctl"),
+        summary="the rootless set-up asks for user namespaces to be allowed",
+        pattern=r"kernel\.unprivileged_userns_clone ?= ?1|user\.max_user_namespaces ?= ?\d",
+        reach=1500,
+    ),
+    # podman and crun.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("unshare(CLONE_NEWUSER): ",),
+        summary="podman could not make a user namespace",
+        pattern=r"CLONE_NEWUSER\): (?:Operation not permitted|No space left|Invalid argument)",
+        certainty=Certainty.POSSIBLE,
+    ),
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("Creating new namespace failed", "Operation not permitted"),
+        summary="a program could not make a user namespace",
+        reach=200,
+        certainty=Certainty.POSSIBLE,
+    ),
+    # podman and rootlesskit, around newuidmap(1).
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("cannot set", "newuidmap"),
+        summary="newuidmap refused the mapping of a rootless engine",
+        pattern=r"cannot set ?up (?:the )?(?:user )?namespace using \"?newuidmap",
+        reach=200,
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("rootless single mapping into the namespace",),
+        summary="podman found no sub-ids and mapped a single user",
+        severity=Severity.WARNING,
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("insufficient UIDs or GIDs available in user namespace",),
+        summary="an image uses ids beyond the sub-ids of this user",
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("o subuid ranges found for user",),
+        summary="a rootless engine found no sub-ids for its user",
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("o subgid ranges found for group",),
+        summary="a rootless engine found no group sub-ids for its user",
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("there might not be enough IDs available in the namespace",),
+        summary="an image uses ids beyond the sub-ids of this user",
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("idmap", "executable file not found in $PATH"),
+        summary="{program} is not installed",
+        pattern=r"(?P<program>new[ug]idmap)[\\\"']*: executable file not found",
+        reach=120,
+    ),
+    # newuidmap and newgidmap (shadow-utils) themselves.
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("uidmap: uid range [", "not allowed"),
+        summary="newuidmap refused a range that /etc/subuid does not give",
+        reach=200,
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("gidmap: gid range [", "not allowed"),
+        summary="newgidmap refused a range that /etc/subgid does not give",
+        reach=200,
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("newuidmap: write to uid_map failed: Operation not permitted",),
+        summary="newuidmap lacks its privilege (setuid or file capability)",
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("newgidmap: write to gid_map failed: Operation not permitted",),
+        summary="newgidmap lacks its privilege (setuid or file capability)",
+    ),
+    # OpenVZ names its kernels so (6: 042stab, 7: vz7); dockerd, uname and docker info show it.
+    Signature(
+        problem="container-based-vps",
+        anchors=("stab",),
+        summary="the kernel {release} is OpenVZ's: this is a container, not a machine",
+        pattern=r"(?P<release>\d\.\d+\.\d+-\d{3}stab\d[\d.]*\d)",
+        reach=60,
+    ),
+    Signature(
+        problem="container-based-vps",
+        anchors=(".vz7.",),
+        summary="the kernel {release} is OpenVZ's: this may be a container, not a machine",
+        pattern=r"(?P<release>3\.10\.0-[\d.]+\.vz7\.\d[\d.]*\d)",
+        certainty=Certainty.POSSIBLE,
+        reach=60,
+    ),
+    Signature(
+        problem="container-based-vps",
+        anchors=("/proc/user_beancounters",),
+        summary="this is a guest of OpenVZ, which shares its host's kernel",
+        certainty=Certainty.POSSIBLE,
+        unless=("No such file",),
+    ),
+    Signature(
+        problem="container-based-vps",
+        anchors=("Virtualization: openvz",),
+        summary="systemd says that this is a guest of OpenVZ",
+    ),
+)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a kernel must have been built with, as data: which kernels, cgroups, engines need it.
+
+Several symbols in one row are alternatives: a feature that was renamed, or that the old
+packet filter (xtables) and the new one (nf_tables) both give.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from hostkit.facts.cgroups import CgroupVersion
+from hostkit.facts.kernel import KernelRelease
+from hostkit.facts.kernelconfig import KernelConfig
+
+
+class Need(NamedTuple):
+    """A feature: any one of `symbols` will do. `gives`: what is lost without it.
+
+    `since` and `before` bound the upstream versions that have such a symbol. `cgroups`:
+    asked only where these versions are in use. `vital`: containers do not start without.
+    """
+
+    symbols: tuple[str, ...]
+    gives: str
+    vital: bool = True
+    since: str = ""
+    before: str = ""
+    cgroups: tuple[CgroupVersion, ...] = ()
+    engines: tuple[str, ...] = ()
+
+
+_V1 = (CgroupVersion.V1, CgroupVersion.HYBRID)
+_V2 = (CgroupVersion.V2,)
+_FIREWALL = ("docker", "podman")  # hostkit run can do without a bridge
+
+NEEDS: tuple[Need, ...] = (
+    Need(("NAMESPACES",), "namespaces"),
+    Need(("NET_NS",), "a network of the container's own"),
+    Need(("PID_NS",), "processes of the container's own"),
+    Need(("IPC_NS",), "shared memory of the container's own"),
+    Need(("UTS_NS",), "a host name of the container's own"),
+    Need(("CGROUPS",), "control groups"),
+    Need(("MEMCG",), "memory limits"),
+    Need(("CGROUP_SCHED",), "CPU shares"),
+    Need(("CPUSETS",), "pinning to CPUs"),
+    # v2 has no such controllers: it accounts CPU time always, freezes with cgroup.freeze,
+    # and guards devices with BPF programs.
+    Need(("CGROUP_CPUACCT",), "CPU accounting of cgroup v1", cgroups=_V1),
+    Need(("CGROUP_DEVICE",), "the device guard of cgroup v1", cgroups=_V1),
+    Need(("CGROUP_FREEZER",), "pausing in cgroup v1", cgroups=_V1),
+    Need(("CGROUP_BPF",), "the device guard of cgroup v2", since="4.15", cgroups=_V2),
+    Need(("DEVPTS_MULTIPLE_INSTANCES",), "terminals of the container's own", before="4.7"),
+    Need(("VETH",), "the cable between container and bridge", engines=_FIREWALL),
+    Need(("BRIDGE",), "the bridge (docker0)", engines=_FIREWALL),
+    Need(("NF_NAT",), "address translation", engines=_FIREWALL),
+    Need(("IP_NF_FILTER", "NF_TABLES"), "a filter table", engines=_FIREWALL),
+    Need(("IP_NF_NAT", "NF_NAT_IPV4", "NFT_NAT"), "a nat table", engines=_FIREWALL),
+    # One target for IPv4 and IPv6 since 5.2, and nf_tables' own.
+    Need(
+        ("IP_NF_TARGET_MASQUERADE", "NETFILTER_XT_TARGET_MASQUERADE", "NFT_MASQ"),
+        "masquerading",
+        engines=_FIREWALL,
+    ),
+    # Docker's rules use both matches, through iptables-nft too (which has NFT_COMPAT for it).
+    Need(("NETFILTER_XT_MATCH_ADDRTYPE",), "the addrtype match", engines=("docker",)),
+    Need(("NETFILTER_XT_MATCH_CONNTRACK",), "the conntrack match", engines=("docker",)),
+    Need(("IP_NF_IPTABLES", "NFT_COMPAT"), "iptables rules", engines=("docker",)),
+    Need(("POSIX_MQUEUE",), "message queues (/dev/mqueue)"),
+    Need(("KEYS",), "key rings of the container's own", vital=False),
+    Need(("BRIDGE_NETFILTER",), "icc=false between containers", vital=False, engines=_FIREWALL),
+    Need(("CGROUP_PIDS",), "limits on processes (--pids-limit)", vital=False, since="4.3"),
+    Need(("CFS_BANDWIDTH",), "limits on CPU time (--cpus)", vital=False),
+    Need(("BLK_CGROUP",), "limits on disk traffic", vital=False),
+    Need(("SECCOMP_FILTER",), "the filter of system calls", vital=False),
+    Need(("USER_NS",), "user namespaces (rootless, userns-remap)", vital=False),
+)
+
+
+def lacking(
+    config: KernelConfig, kernel: KernelRelease, version: CgroupVersion, engine: str
+) -> Iterator[Need]:
+    """The needs of an engine on this kernel that its configuration does not meet."""
+    for need in NEEDS:
+        if need.since and not kernel.at_least(need.since):
+            continue
+        if need.before and kernel.at_least(need.before):
+            continue
+        if need.cgroups and version not in need.cgroups:
+            continue
+        if need.engines and engine not in need.engines:
+            continue
+        if not any(config.has(symbol) for symbol in need.symbols):
+            yield need
