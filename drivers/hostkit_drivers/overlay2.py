@@ -9,39 +9,19 @@ from hostkit.facts.filesystems import DType, Volume, xfs_ftype
 from hostkit.facts.fitness import Fitness, Reason, Weight
 from hostkit.facts.graphdrivers import DOCKER_VERSION
 from hostkit.facts.kernel import KERNEL, OSRELEASE, KernelRelease
+from hostkit.facts.overlay import (
+    EL7_SUPPORTED,
+    GOOD,
+    SINCE,
+    OverlaySupport,
+    kernel_support,
+    refuses_overlay,
+)
 from hostkit.host.answer import Known
 from hostkit.storage import reasons
 from hostkit.storage.driver import DRIVER_API, DriverPlugin
 
-# Several lower folders came with Linux 4.0; Red Hat brought them to EL 7.3 and supports
-# them from 7.4 on. moby's sources say -693, its documentation says -514.
-SINCE = "4.0"
-EL7_SUPPORTED = "3.10.0-693"
-EL7_POSSIBLE = "3.10.0-514"
 ROOTLESS_SINCE = "5.11"
-# Fine below an overlay (those without d_type are sorted out by `d_type`).
-GOOD = frozenset(("ext4", "ext3", "xfs", "f2fs"))
-# The kernel or the engine refuses these as the upper file system, or they lose what an
-# overlay needs of it (extended attributes, d_type, whiteouts).
-BAD = frozenset(
-    (
-        "9p",
-        "aufs",
-        "cifs",
-        "ecryptfs",
-        "exfat",
-        "fuseblk",
-        "msdos",
-        "nfs",
-        "nfs4",
-        "ntfs",
-        "ntfs3",
-        "smb3",
-        "squashfs",
-        "vboxsf",
-        "vfat",
-    )
-)
 # To Docker 17.11 dockerd refuses them by name, later it tries a mount.
 REFUSED_ONCE = frozenset(("btrfs", "zfs"))
 TRIAL_MOUNT_SINCE = (17, 12)
@@ -64,32 +44,25 @@ def _kernel(facts: Facts) -> Reason:
     answer = facts.get(KERNEL)
     if not isinstance(answer, Known):
         return reasons.unknown("which kernel runs", answer, "overlay-kernel-too-old")
-    kernel = answer.value
-    if kernel.el == 7:  # noqa: PLR2004 - RHEL 7, whose kernel is 3.10 with later parts in it
-        return _el7(kernel)
-    if not kernel.at_least(SINCE):
-        text = f"kernel {kernel.text} is older than {SINCE}: it joins two layers at most"
-        return Reason(Weight.BLOCKS, text, OSRELEASE, "overlay-kernel-too-old")
-    text = f"kernel {kernel.text} joins as many layers as images have"
-    if not kernel.at_least(ROOTLESS_SINCE):
-        text += (
-            f" (rootless engines need {ROOTLESS_SINCE}, a distribution's patch or fuse-overlayfs)"
-        )
-    return Reason(Weight.FAVOURS, text, OSRELEASE)
+    return _judged(answer.value)
 
 
-def _el7(kernel: KernelRelease) -> Reason:
-    if kernel.el_at_least(EL7_SUPPORTED):
-        text = f"kernel {kernel.text}: Red Hat supports overlay2 from {EL7_SUPPORTED} (7.4) on"
-        return Reason(Weight.FAVOURS, text, OSRELEASE)
-    if kernel.el_at_least(EL7_POSSIBLE):
+def _judged(kernel: KernelRelease) -> Reason:
+    support = kernel_support(kernel)
+    if support is OverlaySupport.UNSUPPORTED:
         text = (
             f"kernel {kernel.text}: overlay2 may work and is not supported before"
             f" {EL7_SUPPORTED} (7.4); Docker to 17.11 wants overlay2.override_kernel_check"
         )
         return Reason(Weight.ADVISES_AGAINST, text, OSRELEASE, "overlay-kernel-too-old")
-    text = f"kernel {kernel.text} has an early overlay; overlay2 needs {EL7_SUPPORTED} (7.4)"
-    return Reason(Weight.BLOCKS, text, OSRELEASE, "overlay-kernel-too-old")
+    if support is OverlaySupport.NO:
+        wanted = f"{EL7_SUPPORTED} (7.4)" if kernel.el else SINCE
+        text = f"the overlay of kernel {kernel.text} is too early: overlay2 needs {wanted}"
+        return Reason(Weight.BLOCKS, text, OSRELEASE, "overlay-kernel-too-old")
+    text = f"kernel {kernel.text} joins as many layers as images have"
+    if kernel.el is None and not kernel.at_least(ROOTLESS_SINCE):
+        text += f" (rootless: {ROOTLESS_SINCE}, a distribution's patch or fuse-overlayfs)"
+    return Reason(Weight.FAVOURS, text, OSRELEASE)
 
 
 def _below(facts: Facts) -> Iterator[Reason]:
@@ -105,7 +78,7 @@ def _below(facts: Facts) -> Iterator[Reason]:
     if fstype == "overlay":
         text = f"{where}: an overlay on an overlay is refused, or stacks two deep at most"
         yield Reason(Weight.BLOCKS, text, source, "nested-overlay")
-    elif fstype in BAD or fstype.startswith("fuse."):
+    elif refuses_overlay(fstype):
         text = f"{where}, which cannot hold the upper folder of an overlay"
         yield Reason(Weight.BLOCKS, text, source, "backing-fs-unsupported")
     elif fstype in REFUSED_ONCE:

@@ -42,8 +42,8 @@ def engine(facts: Facts, driver: str, problem: str) -> Iterator[Reason]:
             text = f"Docker {version} has no {driver} driver ({why})"
             yield Reason(Weight.BLOCKS, text, answer.source, problem)
         elif gone:
-            text = f"Docker {written(gone)} and later have no {driver} driver"
-            yield Reason(Weight.ADVISES_AGAINST, text, answer.source, problem)
+            text = f"Docker {version} has the {driver} driver; {written(gone)} and later have not"
+            yield Reason(Weight.FAVOURS, text, answer.source, problem)
     elif gone:
         text = (
             f"Docker {written(gone)} and later have no {driver} driver,"

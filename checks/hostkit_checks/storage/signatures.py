@@ -108,6 +108,16 @@ _OVERLAY = (
         pattern=r"'overlay' not found as a supported filesystem",
         summary="dockerd found no overlay in the kernel's list of file systems",
     ),
+    # podman: these carry an overlay well, so the kernel's own is what failed. Rootless
+    # podman ends the line with the mount_program that it misses instead.
+    Signature(
+        problem="overlay-module-missing",
+        anchors=("is not supported over",),
+        pattern=r"'overlay2?' is not supported over (?:extfs|ext4|xfs|tmpfs)\b",
+        unless=("mount_program",),
+        summary="a trial overlay mount failed on a file system that carries overlays",
+        certainty=Certainty.POSSIBLE,
+    ),
     # kmod and busybox; k3s and containerd repeat it.
     Signature(
         problem="overlay-module-missing",
@@ -203,7 +213,7 @@ _BACKING = (
     Signature(
         problem="backing-fs-unsupported",
         anchors=("is not supported over",),
-        pattern=r"(?:'(?:overlay2?|aufs)'|AUFS|aufs) is not supported over (?!overlay)(?P<fs>\w+)",
+        pattern=r"(?:'(?:overlay2?|aufs)'|AUFS|aufs) is not supported over (?!overlay|extfs|ext4|xfs|tmpfs)(?P<fs>\w+)",
         unless=("mount_program",),
         summary="the storage driver refuses a data root on {fs}",
     ),
@@ -211,7 +221,7 @@ _BACKING = (
     Signature(
         problem="backing-fs-unsupported",
         anchors=("backing file system is unsupported for this graph driver",),
-        unless=("mount_program", "over overlay"),
+        unless=("mount_program", "over overlay", "over extfs", "over xfs", "over tmpfs"),
         summary="the storage driver refuses the file system of the data root",
     ),
     # dockerd and podman: the btrfs or zfs driver on another file system.
@@ -253,6 +263,7 @@ _AUFS = (
     Signature(
         problem="aufs-not-in-kernel",
         anchors=("odule aufs not found",),
+        unless=("skip loading plugin", "skip plugin"),  # containerd asks on every host
         summary="modprobe found no aufs module",
     ),
     # apt on Ubuntu, where aufs was in a package beside the kernel.
