@@ -48,7 +48,7 @@ def _decode(kind: Any, data: Json, where: str) -> object:
         return _decode(kind, data, where)
     if origin is tuple:
         item_kind = get_args(kind)[0]
-        items: list[Json] = _typed(list, data, where)
+        items = cast("list[Json]", _typed(list, data, where))
         return tuple(_decode(item_kind, item, f"{where}[{n}]") for n, item in enumerate(items))
     if kind is bytes:
         return _bytes(data, where)
@@ -58,7 +58,7 @@ def _decode(kind: Any, data: Json, where: str) -> object:
 
 
 def _named(kind: Any, data: Json, where: str) -> object:
-    fields: dict[str, Json] = _typed(dict, data, where)
+    fields = cast("dict[str, Json]", _typed(dict, data, where))
     if set(fields) != set(kind._fields):
         odd = sorted(set(fields) ^ set(kind._fields))
         raise ValueError(f"{where}: fields missing or unknown: {', '.join(odd)}")
@@ -67,7 +67,7 @@ def _named(kind: Any, data: Json, where: str) -> object:
 
 
 def _bytes(data: Json, where: str) -> bytes:
-    fields: dict[str, Json] = _typed(dict, data, where)
+    fields = cast("dict[str, Json]", _typed(dict, data, where))
     try:
         if set(fields) == {"text"}:
             return _typed(str, fields["text"], where).encode()

@@ -2,7 +2,7 @@
 """One change, as a value that can say, do, confirm and take back itself."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 M_contra = TypeVar("M_contra", contravariant=True)
 Reasons: TypeAlias = tuple[str, ...]
@@ -16,8 +16,8 @@ class Step(Protocol[M_contra]):
     never change the same thing. Every method may raise OSError or HostkitError.
     """
 
-    kind: ClassVar[str]
-    version: ClassVar[int]
+    kind: str
+    version: int
 
     def describe(self) -> str:
         """One sentence: what is changed from what to what."""

@@ -131,9 +131,7 @@ def _drop_in(facts: Facts, path: str, key: str, value: str) -> Step[Machine]:
     if not isinstance(facts.host.stat(FOLDERS[0]), Known):
         raise Refused(f"there is no folder {FOLDERS[0]}", f"mkdir -m 755 {FOLDERS[0]}")
     before = _state(facts, path)
-    content = (
-        before.content if before else b"# Written by hostkit; `hostkit undo` lists its runs.\n"
-    )
+    content = before.content if before else b"# Written by hostkit fix; hostkit undo removes it.\n"
     return WriteFile(path, append_line(content, f"{key} = {value}"), 0o644, before)
 
 

@@ -47,10 +47,9 @@ class WriteFile(NamedTuple):
 
     def diff(self) -> str:
         """The change, safe to print."""
-        old = self.before.content if self.before else b""
         lines = difflib.unified_diff(
-            text.decode(old).split("\n") if old else [],
-            text.decode(self.content).split("\n") if self.content else [],
+            _lines(self.before.content if self.before else b""),
+            _lines(self.content),
             self.path if self.before else "/dev/null",
             self.path,
             lineterm="",
@@ -124,6 +123,11 @@ def look(machine: Machine, path: str) -> FileState | None:
     if more:
         raise OSError(errno.EFBIG, f"more than {LIMIT} bytes", path)
     return FileState(content, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid)
+
+
+def _lines(content: bytes) -> list[str]:
+    *lines, rest = text.decode(content).split("\n")
+    return [*lines, rest, "(no newline at the end of the file)"] if rest else lines
 
 
 def _difference(now: FileState | None, before: FileState | None) -> str:

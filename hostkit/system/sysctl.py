@@ -68,7 +68,7 @@ class SetSysctl(NamedTuple):
         """One sentence."""
         changed = sum(reset.before != reset.after for reset in self.resets)
         also = f" (the kernel changes {changed} related values with it)" if changed else ""
-        return f"set {self.key} to {self.value} now, it is {self.before}{also}"
+        return f"set {self.key} from {self.before} to {self.value} at run time{also}"
 
     def diff(self) -> str:
         """The values that change."""
