@@ -4,11 +4,23 @@
 from collections.abc import Iterator
 
 from hostkit.diagnosis.check import Check, check
-from hostkit.diagnosis.finding import Evidence, Finding, Outcome, Passed, Severity
+from hostkit.diagnosis.finding import (
+    Evidence,
+    Finding,
+    Outcome,
+    Passed,
+    Severity,
+)
+from hostkit.facts.daemonconfig import DAEMON_CONFIG, DaemonConfig
 from hostkit.facts.fact import Facts
+from hostkit.facts.kubelet import KUBELET
 from hostkit.facts.sysctl import CONFIGURED, Assignment, proc_path, sysctl
+from hostkit.host.answer import Absent
+from hostkit_checks.network.addresses import address_pools, bridge_mtu, docker_subnets
+from hostkit_checks.network.names import conntrack_table, resolver
 
 IP_FORWARD = sysctl("net.ipv4.ip_forward")
+BRIDGE_NF = sysctl("net.bridge.bridge-nf-call-iptables")
 
 
 @check(
@@ -51,4 +63,53 @@ def _written(winner: Assignment | None) -> tuple[Evidence, ...]:
     return (Evidence(winner.file, f"{winner.key} = {winner.value}", winner.line),)
 
 
-CHECKS: tuple[Check, ...] = (ipv4_forwarding,)
+@check(
+    "bridge-netfilter",
+    title="Does the packet filter see what stays within a bridge, where that is needed?",
+    problems=("bridge-nf-disabled",),
+    uses=(BRIDGE_NF, DAEMON_CONFIG, KUBELET),
+)
+def bridge_netfilter(facts: Facts) -> Iterator[Outcome]:
+    """Docker up to 27 warns in any case; only some settings, and Kubernetes, need it."""
+    answer = facts.get(BRIDGE_NF)
+    loaded = not isinstance(answer, Absent)
+    if loaded and facts.value(BRIDGE_NF) == "1":
+        yield Passed("the packet filter sees bridged packets")
+        return
+    config = facts.known(DAEMON_CONFIG)
+    reasons = [*_reasons(config)]
+    kubelet = facts.known(KUBELET)
+    if kubelet:
+        reasons.append((Evidence(kubelet, "this host is a Kubernetes node"), "Kubernetes"))
+    if not reasons:
+        yield Passed("bridged packets bypass the filter, and nothing here needs them filtered")
+        return
+    state = "is 0" if loaded else "does not exist: br_netfilter is not loaded"
+    yield Finding(
+        problem="bridge-nf-disabled",
+        severity=Severity.ERROR if kubelet else Severity.WARNING,
+        summary=f"{', '.join(name for _, name in reasons)} needs bridge-nf-call-iptables",
+        evidence=(
+            Evidence(proc_path("net.bridge.bridge-nf-call-iptables"), state),
+            *(evidence for evidence, _ in reasons),
+        ),
+    )
+
+
+def _reasons(config: DaemonConfig | None) -> Iterator[tuple[Evidence, str]]:
+    """Settings of dockerd that only rules on bridged packets can carry out."""
+    for key in ("icc", "userland-proxy"):
+        setting = config.get(key) if config else None
+        if setting is not None and setting.value is False:
+            yield Evidence(setting.source, f"{key} = false", setting.line), f"{key}=false"
+
+
+CHECKS: tuple[Check, ...] = (
+    ipv4_forwarding,
+    bridge_netfilter,
+    docker_subnets,
+    address_pools,
+    bridge_mtu,
+    resolver,
+    conntrack_table,
+)
