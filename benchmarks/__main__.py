@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m benchmarks [ROUNDS]`: a table of medians and ratios measured in one run."""
+
+import compileall
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+
+from benchmarks.measure import Contestant, Measured, race
+from benchmarks.peers import peers
+
+ROUNDS = 11
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PREFLIGHT = "hostkit preflight"
+DOCTOR = "hostkit doctor, 50 lines"
+BARE = "python -I -c pass"
+# What the project promises; a ratio is more telling than a time on a shared machine.
+PREFLIGHT_SHARE = 1 / 5  # of check-config.sh
+PREFLIGHT_RSS = 60 << 20
+DOCTOR_WALL_S = 0.120
+LINE = (
+    'level=info msg="API listen on /run/docker.sock" time="2024-05-01T10:00:{:02}Z" module=grpc\n'
+)
+MESSAGE = "WARNING: IPv4 forwarding is disabled. Networking will not work.\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print, and exit with 1 when a promise is not kept."""
+    rounds = int(arguments[0]) if arguments else ROUNDS
+    for folder in ("hostkit", "drivers", "checks"):  # as installing a wheel does
+        compileall.compile_dir(os.path.join(ROOT, folder), quiet=1)
+    with tempfile.TemporaryDirectory() as folder:
+        log = os.path.join(folder, "dockerd.log")
+        with open(log, "w", encoding="utf-8") as file:
+            file.writelines([*(LINE.format(second) for second in range(49)), MESSAGE])
+        contestants = (*ours(log), *peers())
+        measured = {one.contestant.name: one for one in race(contestants, rounds)}
+    for line in table(measured):
+        print(line)
+    for one in contestants:
+        if one.missing:
+            print(f"not measured: {one.name}: {one.missing}")
+    kept = True
+    for promise, holds in promises(measured):
+        kept = kept and holds
+        print(f"{'kept' if holds else 'BROKEN':<7} {promise}")
+    return 0 if kept else 1
+
+
+def ours(log: str) -> tuple[Contestant, ...]:
+    """What is measured of hostkit, and the floor under it."""
+    program = os.path.join(os.path.dirname(sys.executable), "hostkit")
+    command = (program,) if os.path.exists(program) else (sys.executable, "-m", "hostkit")
+    return (
+        Contestant(BARE, (sys.executable, "-I", "-c", "pass")),
+        Contestant("hostkit --version", (*command, "--version")),
+        Contestant(PREFLIGHT, (*command, "preflight")),
+        Contestant(DOCTOR, (*command, "doctor", "--text", log)),
+    )
+
+
+def table(measured: Mapping[str, Measured]) -> list[str]:
+    """One line a contestant; the last column is wall time relative to preflight's."""
+    base = measured[PREFLIGHT].wall
+    lines = [f"{'':<26}{'wall ms':>8} {'min-max':>11} {'cpu ms':>8} {'MB':>6} {'ratio':>7}"]
+    for name, one in measured.items():
+        lines.append(
+            f"{name:<26}{one.wall * 1000:>8.0f} {one.spread:>11} {one.cpu * 1000:>8.0f}"
+            f" {one.rss / 1e6:>6.0f} {one.wall / base:>7.2f}"
+        )
+    return lines
+
+
+def promises(measured: Mapping[str, Measured]) -> list[tuple[str, bool]]:
+    """Each promise that could be tested here, with its numbers, and whether it holds."""
+    preflight, doctor, bare = measured[PREFLIGHT], measured[DOCTOR], measured[BARE]
+    made = [
+        (
+            f"preflight holds {preflight.rss / 1e6:.0f} MB (at most {PREFLIGHT_RSS / 1e6:.0f})",
+            preflight.rss <= PREFLIGHT_RSS,
+        ),
+        (
+            f"doctor takes {doctor.wall * 1000:.0f} ms (at most {DOCTOR_WALL_S * 1000:.0f}),"
+            f" {doctor.wall / bare.wall:.1f} times a bare Python",
+            doctor.wall <= DOCTOR_WALL_S,
+        ),
+    ]
+    peer = measured.get("check-config.sh")
+    if peer is not None:
+        share = preflight.wall / peer.wall
+        promise = f"preflight takes {share:.2f} of {peer.contestant.name} (at most 0.20)"
+        made.append((promise, share <= PREFLIGHT_SHARE))
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
