@@ -70,7 +70,7 @@ class Examination:
             finding
             for finding in findings
             if self.selection.wants(
-                finding.problem, self.catalogue.get(finding.problem).area, checks
+                finding.problem, self.catalogue.describe(finding.problem).area, checks
             )
         )
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command line: one table of commands, one dispatch, one place that catches our errors."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from hostkit.text import printable
 
 FAULT = 2
 INTERRUPTED = 130
+# Imports make objects that live as long as we do; looking for garbage among them is waste.
+GARBAGE_THRESHOLD = 100_000
 
 # Name -> (module, what it does). Only the chosen module is imported; each offers
 # `run(arguments)`, which gets the words after the name and returns the exit code.
@@ -101,5 +104,6 @@ def _complain(*lines: str) -> None:
 
 def run() -> None:
     """Entry point of the installed program."""
+    gc.set_threshold(GARBAGE_THRESHOLD)
     open_standard_streams()
     sys.exit(main())

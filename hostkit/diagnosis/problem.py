@@ -29,7 +29,6 @@ The explanation, in Markdown.
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -91,6 +90,8 @@ def parse_problem(code: str, area: str, source: str) -> Problem:
     head, fence2, body = rest.partition("\n+++\n")
     if not (fence and fence2):
         raise InputError(f"{code}.md: no +++ block", "see hostkit/diagnosis/problem.py")
+    import tomllib  # noqa: PLC0415 - 5 ms that a healthy host need not wait for
+
     try:
         data = tomllib.loads(head)
         return Problem(
@@ -119,6 +120,22 @@ def _remedy(data: Mapping[str, Any]) -> Remedy:
         undo=data.get("undo", ""),
         action=data.get("action", ""),
         parameters=dict(data.get("parameters", {})),
+    )
+
+
+def _unexplained(code: str, reason: str) -> Problem:
+    return Problem(
+        code=code,
+        area="",
+        title=f"a plug-in reports this without explaining it ({reason})",
+        explanation="",
+        harm="",
+        mistaken_for=(),
+        confirm=(),
+        causes=(),
+        sources=(),
+        remedies=(),
+        harmful=(),
     )
 
 
@@ -154,6 +171,14 @@ class Catalogue:
             source = text.decode(files.read_bounded(path)[0])
             self._loaded[code] = parse_problem(code, area, source)
         return self._loaded[code]
+
+    def describe(self, code: str) -> Problem:
+        """As `get`, for a finding: one that its plug-in does not explain is shown all the same."""
+        try:
+            return self.get(code)
+        except InputError as error:
+            self._loaded[code] = _unexplained(code, error.message)
+            return self._loaded[code]
 
     def causes_of(self, code: str) -> tuple[str, ...]:
         """The problems that bring this one about; only files that mention it are parsed."""

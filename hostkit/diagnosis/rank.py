@@ -37,7 +37,7 @@ def rank(findings: Iterable[Finding], catalogue: Catalogue) -> tuple[Ranked, ...
     ranked = [
         Ranked(
             finding,
-            catalogue.get(finding.problem),
+            catalogue.describe(finding.problem),
             () if finding.past else causes_of[finding.problem],
             () if finding.past else edges[finding.problem],
         )
@@ -62,7 +62,7 @@ def _consequences(
     mine = [f for f in findings if f.problem == code and not f.past]
     if all(f.certainty is Certainty.POSSIBLE for f in mine):
         return ()
-    named = {*catalogue.get(code).causes, *(c for f in mine for c in f.causes)}
+    named = {*catalogue.describe(code).causes, *(c for f in mine for c in f.causes)}
     return tuple(other for other in present if other in named and other != code)
 
 
