@@ -37,7 +37,7 @@ DEPRECATED_SINCE = (18, 9)
     profiles=("docker",),
 )
 def aufs(facts: Facts) -> Iterator[Outcome]:
-    """aufs never was part of Linux: another kernel, and the images are out of reach."""
+    """It never was part of Linux: another kernel, and the images are out of reach."""
     chosen = choice(facts)
     for root in roots_of(facts):
         if isinstance(root, NotApplicable | Unknown):

@@ -213,7 +213,10 @@ _BACKING = (
     Signature(
         problem="backing-fs-unsupported",
         anchors=("is not supported over",),
-        pattern=r"(?:'(?:overlay2?|aufs)'|AUFS|aufs) is not supported over (?!overlay|extfs|ext4|xfs|tmpfs)(?P<fs>\w+)",
+        pattern=(
+            r"(?:'(?:overlay2?|aufs)'|AUFS|aufs) is not supported over "
+            r"(?!overlay|extfs|ext4|xfs|tmpfs)(?P<fs>\w+)"
+        ),
         unless=("mount_program",),
         summary="the storage driver refuses a data root on {fs}",
     ),
