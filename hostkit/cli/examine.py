@@ -13,13 +13,13 @@ from hostkit.cli.selection import Selection
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import Diagnosis
 from hostkit.diagnosis.finding import Finding, Severity
-from hostkit.diagnosis.problem import Problem
 from hostkit.diagnosis.rank import Ranked, rank
 from hostkit.diagnosis.runner import Result
 from hostkit.facts.fact import Facts
 from hostkit.facts.target import TARGET
 from hostkit.host.answer import Known, Unreadable
 from hostkit.host.base import Host
+from hostkit.repair.actions import ACTIONS
 from hostkit.report import lines
 from hostkit.report import text as text_report
 from hostkit.report.model import Report, is_unknown
@@ -132,7 +132,7 @@ def finish(asked: Examination, seen: Seen) -> int:
         again=again(asked.command),
         exit_code=exit_code(diagnosis, asked.target.engine, asked.arguments.fail_on),
         advice=seen.advice,
-        fixable=fixable(one.problem for one in diagnosis.findings),
+        fixable=ACTIONS,
     )
     output = common.output_of(asked.arguments)
     output.write(shown(report, output))
@@ -202,13 +202,3 @@ def again(command: Sequence[str]) -> str:
     from shlex import quote
 
     return " ".join(("hostkit", *map(quote, command)))
-
-
-def fixable(problems: Iterable[Problem]) -> frozenset[str]:
-    """The actions among the remedies of these problems that `hostkit fix` can take."""
-    actions = {remedy.action for problem in problems for remedy in problem.remedies}
-    if not any(actions):
-        return frozenset()
-    from hostkit.repair.registry import REPAIRS
-
-    return frozenset(actions.intersection(REPAIRS))

@@ -113,7 +113,8 @@ def _finding(report: Report, one: Ranked) -> dict[str, Any]:
 
 
 def _fix(report: Report, problem: Problem, remedy: Remedy) -> str:
-    return f"hostkit fix {problem.code}" if remedy.action in report.fixable else ""
+    here = remedy.action in report.fixable and report.diagnosis.source == "live"
+    return f"hostkit fix {problem.code}" if here else ""
 
 
 def _remedy(remedy: Remedy, params: Mapping[str, str]) -> dict[str, Any]:
