@@ -75,6 +75,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def fix(args: FixArgs) -> int:
     """Mend one problem. Raises Refused and StoppedHalfway."""
+    engine = changes.engine(changes.journals(args.root), quiet=args.format == "json")
+    if changes.is_root() and not args.dry_run:
+        engine.refuse_unfinished()
     loaded = plugins.load((plugins.CHECKS_GROUP,))
     catalogue = loaded.catalogue()
     problem = catalogue.get(args.code)
@@ -92,9 +95,15 @@ def fix(args: FixArgs) -> int:
     if args.dry_run:
         _report(args, problem, "dry-run", "Nothing was changed.", plan)
         return 0
-    changes.require_root()
+    if not changes.is_root():
+        raise Refused("only root can change this machine", "the same with sudo, or --dry-run")
     changes.confirm("Do this?", yes=args.yes)
-    _carry_out(args, problem, plan, loaded, catalogue)
+    engine.start(plan)
+    after = _look(problem, loaded, catalogue)
+    if after.finding is not None or after.unknown:
+        engine.undo(plan.id)
+        reason = after.finding.summary if after.finding else after.unknown
+        raise Refused(f"it did not help, and was taken back: {reason}")
     _report(args, problem, "fixed", f"Mended. To take it back: hostkit undo {plan.id}", plan)
     return 0
 
@@ -137,24 +146,6 @@ def _by_hand(args: FixArgs, problem: Problem, facts: Facts, finding: Finding) ->
         f"hostkit has no remedy of its own for {problem.code}",
         f"more on these commands: hostkit explain {problem.code}",
     )
-
-
-def _carry_out(
-    args: FixArgs,
-    problem: Problem,
-    plan: Plan[Machine],
-    loaded: plugins.Plugins,
-    catalogue: Catalogue,
-) -> None:
-    """Apply the plan and look again; what did not help is taken back."""
-    engine = changes.engine(changes.journals(args.root), quiet=args.format == "json")
-    engine.start(plan)
-    after = _look(problem, loaded, catalogue)
-    if after.finding is None and not after.unknown:
-        return
-    reason = after.finding.summary if after.finding else after.unknown
-    engine.undo(plan.id)
-    raise Refused(f"it did not help, and was taken back: {reason}")
 
 
 def _shown(problem: Problem, finding: Finding, remedy: Remedy, plan: Plan[Machine]) -> str:

@@ -72,7 +72,6 @@ def undo(args: UndoArgs) -> int:
         changes.say(_shown(args, kept, written, before))
     if args.dry_run:
         return _finished(args, before, before, "Nothing was changed.")
-    changes.require_root()
     changes.confirm("Go on?" if _forwards(args, before) else "Take this back?", yes=args.yes)
     engine = changes.engine(kept, quiet=args.format == "json")
     (engine.resume if args.resume else engine.undo)(args.run_id)

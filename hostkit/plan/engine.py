@@ -34,7 +34,7 @@ class Engine(Generic[M]):
         Raises Refused when nothing is changed (any more), StoppedHalfway otherwise.
         """
         with self._journals.lock():
-            self._refuse_unfinished()
+            self.refuse_unfinished()
             self._refuse_conflicts(plan.steps, "this has changed since the plan was made")
             steps = tuple(write_step(step) for step in plan.steps)
             try:
@@ -43,6 +43,18 @@ class Engine(Generic[M]):
                 raise Refused(f"the journal cannot be written: {_said(error)}") from None
             with journal:
                 self._carry_out(plan.steps, journal)
+
+    def refuse_unfinished(self) -> None:
+        """Raise Refused while a run is between before and after."""
+        for run in self._journals.runs():
+            if run.damage:
+                self._tell(f"warning: {run.damage}")
+            elif run.status.unfinished:
+                raise Refused(
+                    f"the run {run.id} ({run.title}) was cut off half way",
+                    f"first finish it: hostkit undo --resume {run.id},"
+                    f" or take it back: hostkit undo {run.id}",
+                )
 
     def resume(self, run: str) -> Status:
         """Finish what was cut off, forwards or backwards; the status before is returned."""
@@ -147,17 +159,6 @@ class Engine(Generic[M]):
             found = [_said(error)]
         if found:
             raise Refused(f"{why}: {'; '.join(found)}")
-
-    def _refuse_unfinished(self) -> None:
-        for run in self._journals.runs():
-            if run.damage:
-                self._tell(f"warning: {run.damage}")
-            elif run.status.unfinished:
-                raise Refused(
-                    f"the run {run.id} ({run.title}) was cut off half way",
-                    f"first finish it: hostkit undo --resume {run.id},"
-                    f" or take it back: hostkit undo {run.id}",
-                )
 
 
 def _said(error: BaseException) -> str:
