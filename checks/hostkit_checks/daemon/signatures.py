@@ -1,6 +1,353 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages about this area (daemon)."""
+"""Messages of dockerd that does not start, and of clients that do not reach it."""
 
+from hostkit.diagnosis.finding import Certainty
 from hostkit.diagnosis.signature import Signature
 
-SIGNATURES: tuple[Signature, ...] = ()
+_STALE = "stale-docker-process"
+_NO_DAEMON = "daemon-not-running"
+_NO_CONTAINERD = "containerd-not-running"
+_WRONG_HOST = "docker-host-mismatch"
+_SOCKET_RIGHTS = "docker-sock-permission"
+_MACHINE = "docker-machine-virtualbox-failure"
+_GENERIC = "daemon-failed-generic"
+
+_CONFIGURATION: tuple[Signature, ...] = (
+    # dockerd 1.10 and later, at start and at SIGHUP. What follows is Go's encoding/json.
+    Signature(
+        problem="daemon-json-invalid",
+        anchors=("unable to configure the Docker daemon with file",),
+        pattern=r"with file (?P<file>\S+?): (?P<reason>invalid character '[^']{1,12}'|EOF"
+        r"|unexpected EOF|unexpected end of JSON input|json: cannot unmarshal \w+"
+        r"|failed to decode|invalid UTF-8)",
+        unless=("the following directives",),
+        summary="dockerd cannot read {file}: {reason}",
+        reach=240,
+    ),
+    # dockerd 1.10 and later: right JSON, wrong value.
+    Signature(
+        problem="daemon-json-invalid",
+        anchors=("configuration validation",),
+        pattern=r"(?:file|merged) configuration validation (?:from file and command line flags )?"
+        r"failed",
+        summary="dockerd refuses a value in daemon.json",
+        reach=240,
+    ),
+    # dockerd 1.10 and later: a key that this version does not know, or no longer knows.
+    Signature(
+        problem="daemon-json-invalid",
+        anchors=("the following directives don't match any configuration option",),
+        pattern=r"configuration option: (?P<keys>[\w., -]{1,100}?)(?=[\s\"']*(?:\s\S|$|\"))",
+        summary="dockerd does not know a key of daemon.json: {keys}",
+        reach=240,
+    ),
+    Signature(
+        problem="daemon-json-flag-conflict",
+        anchors=("are specified both as a flag and in the configuration file",),
+        pattern=r"configuration file: (?P<key>[\w-]+)",
+        summary="{key} is set in daemon.json and on dockerd's command line",
+    ),
+)
+
+_START: tuple[Signature, ...] = (
+    # dockerd -H fd:// without a socket from systemd (go-systemd's activation).
+    Signature(
+        problem="systemd-socket-activation-missing",
+        anchors=("no sockets found via socket activation",),
+        summary="dockerd was to take its socket from systemd and got none",
+    ),
+    # systemd, starting docker.service, which wants docker.socket.
+    Signature(
+        problem="systemd-socket-activation-missing",
+        anchors=("docker.socket",),
+        pattern=r"[Uu]nit docker\.socket (?:not found|failed to load|is masked|could not be found)",
+        summary="systemd has no usable docker.socket",
+        reach=160,
+    ),
+    # systemd, docker.socket with SocketGroup=docker.
+    Signature(
+        problem="systemd-socket-activation-missing",
+        anchors=("Failed to resolve group docker",),
+        summary="docker.socket cannot be opened: there is no group docker",
+    ),
+    # dockerd: first wording until 23.0, second ("still running") from 23.0 on.
+    Signature(
+        problem=_STALE,
+        anchors=("ensure docker is not running or delete",),
+        pattern=r"or delete (?P<file>/\S+?\.pid)",
+        summary="{file} names a process that dockerd takes for another dockerd",
+    ),
+    # dockerd 1.11 to 18.06, which start a containerd of their own.
+    Signature(
+        problem=_STALE,
+        anchors=("containerd is still running",),
+        pattern=r"libcontainerd: (?:docker-)?containerd is still running,? ?(?:module=\S+ )?"
+        r"(?:pid=(?P<pid>\d+))?",
+        summary="an earlier containerd is still running",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # dockerd: the lock on a boltdb file is held by somebody else.
+    Signature(
+        problem=_STALE,
+        anchors=("error while opening volume store metadata database: timeout",),
+        summary="another dockerd holds the lock on the volume database",
+    ),
+    # dockerd, when a container with a missing socket as its volume made a folder of it.
+    Signature(
+        problem="docker-sock-not-a-socket",
+        anchors=("can't create unix socket",),
+        pattern=r"can't create unix socket (?P<path>/\S+): is a directory",
+        summary="{path} is a folder",
+    ),
+)
+
+_CONTAINERD: tuple[Signature, ...] = (
+    # dockerd from 18.09, ctr, kubelet: the socket did not answer in time.
+    Signature(
+        problem=_NO_CONTAINERD,
+        anchors=("failed to dial",),
+        pattern=r"failed to dial \"?(?P<socket>\S*containerd\.sock)",
+        summary="containerd does not answer on {socket}",
+        reach=200,
+    ),
+    # dockerd 17.06 to 18.09; ctr.
+    Signature(
+        problem=_NO_CONTAINERD,
+        anchors=("Failed to connect to containerd",),
+        summary="dockerd cannot reach containerd",
+    ),
+    # dockerd that starts a containerd of its own, 1.11 and later.
+    Signature(
+        problem=_NO_CONTAINERD,
+        anchors=("timeout waiting for containerd to start",),
+        summary="containerd, started by dockerd, did not come up",
+    ),
+    # gRPC clients of containerd. dockerd warns once at each healthy start ("Reconnecting").
+    Signature(
+        problem=_NO_CONTAINERD,
+        anchors=("containerd.sock",),
+        pattern=r"dial unix (?:unix://)?(?P<socket>/\S*containerd\.sock): "
+        r"(?:connect: (?:connection refused|no such file or directory)|timeout)",
+        unless=("Reconnecting", "createTransport", "containerd successfully booted"),
+        summary="nobody listens on {socket}",
+        reach=300,
+    ),
+)
+
+_CLIENT: tuple[Signature, ...] = (
+    # docker CLI: 1.7 and earlier, to 1.12, from 1.13.
+    Signature(
+        problem=_NO_DAEMON,
+        anchors=("Cannot connect to the Docker daemon",),
+        pattern=r"Cannot connect to the Docker daemon"
+        r"(?:\. Is| at unix:///(?:var/)?run/docker\.sock)",
+        unless=("DOCKER_HOST=", "permission denied"),
+        summary="the client reaches no daemon on this host's socket",
+        reach=300,
+    ),
+    # docker CLI 28.4 and later, and compose and buildx built with that client.
+    Signature(
+        problem=_NO_DAEMON,
+        anchors=("failed to connect to the docker API at unix",),
+        pattern=r"docker API at unix:///(?:var/)?run/docker\.sock",
+        unless=("permission denied",),
+        summary="the client reaches no daemon on this host's socket",
+        reach=300,
+    ),
+    # Any Go client.
+    Signature(
+        problem=_NO_DAEMON,
+        anchors=("docker.sock: ",),
+        pattern=r"dial unix /(?:var/)?run/docker\.sock: (?:connect: )?"
+        r"(?:no such file or directory|connection refused)",
+        summary="nobody listens on /var/run/docker.sock",
+        reach=120,
+    ),
+    # docker-compose 1.x (Python).
+    Signature(
+        problem=_NO_DAEMON,
+        anchors=("Couldn't connect to Docker daemon",),
+        pattern=r"Docker daemon(?: at http\+(?:docker|unix)://\S+)?(?: -|\.| )",
+        unless=("DOCKER_HOST=", "at https://", "at http://"),
+        summary="docker-compose reaches no daemon on this host's socket",
+        reach=200,
+    ),
+    # docker-py, so docker-compose 1.x and Ansible.
+    Signature(
+        problem=_NO_DAEMON,
+        anchors=("Error while fetching server API version", "Connection aborted."),
+        pattern=r"FileNotFoundError|ConnectionRefusedError|error\(2,|error\(111,",
+        summary="a Python client reaches no daemon on this host's socket",
+        reach=300,
+    ),
+    # systemctl.
+    Signature(
+        problem=_NO_DAEMON,
+        anchors=("docker.service",),
+        pattern=r"[Uu]nit docker\.service (?:could not be found|not found|is masked)",
+        summary="systemd cannot start docker.service: it is masked or not installed",
+        reach=120,
+    ),
+    # podman's remote client.
+    Signature(
+        problem=_NO_DAEMON,
+        anchors=("annot connect to Podman",),
+        summary="the client reaches no Podman service",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # docker CLI from 1.12 on; from 28.4 "the docker API at".
+    Signature(
+        problem=_SOCKET_RIGHTS,
+        anchors=("permission denied while trying to connect to the",),
+        pattern=r"connect to the (?:Docker daemon socket|docker API)",
+        summary="this user may not open the daemon's socket",
+    ),
+    # Any Go client.
+    Signature(
+        problem=_SOCKET_RIGHTS,
+        anchors=("docker.sock: ",),
+        pattern=r"dial unix \S*docker\.sock: (?:connect: )?permission denied",
+        summary="this user may not open the daemon's socket",
+        reach=120,
+    ),
+    # docker-py.
+    Signature(
+        problem=_SOCKET_RIGHTS,
+        anchors=("Connection aborted.",),
+        pattern=r"(?:PermissionError|error)\(13, 'Permission denied'\)",
+        summary="this user may not open the daemon's socket",
+        reach=200,
+    ),
+    # docker CLI: the endpoint that DOCKER_HOST, -H or the context names.
+    Signature(
+        problem=_WRONG_HOST,
+        anchors=("Cannot connect to the Docker daemon",),
+        pattern=r"Docker daemon at (?P<endpoint>(?:tcp|ssh|https?)://[^\s'\"]+"
+        r"|unix:///(?!(?:var/)?run/docker\.sock)[^\s'\"]+?)\. ",
+        summary="the client asks {endpoint}, where no daemon answers",
+        reach=300,
+    ),
+    Signature(
+        problem=_WRONG_HOST,
+        anchors=("Cannot connect to the Docker daemon", "DOCKER_HOST="),
+        pattern=r"DOCKER_HOST=[\"']?(?P<endpoint>[a-z]+://[^\s\"']+)",
+        summary="DOCKER_HOST sends the client to {endpoint}, where no daemon answers",
+        reach=400,
+    ),
+    Signature(
+        problem=_WRONG_HOST,
+        anchors=("failed to connect to the docker API at",),
+        pattern=r"docker API at (?P<endpoint>(?:tcp|ssh|https?)://[^\s;'\"]+"
+        r"|unix:///(?!(?:var/)?run/docker\.sock)[^\s;'\"]+)",
+        summary="the client asks {endpoint}, where no daemon answers",
+        reach=300,
+    ),
+    # docker CLI against a daemon that speaks TLS.
+    Signature(
+        problem=_WRONG_HOST,
+        anchors=("Are you trying to connect to a TLS-enabled daemon without TLS",),
+        summary="the client speaks plain HTTP to a daemon that wants TLS",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # docker CLI 19.03 and later.
+    Signature(
+        problem=_WRONG_HOST,
+        anchors=("unable to resolve docker endpoint",),
+        summary="the client's current context names no usable endpoint",
+    ),
+    # docker CLI: the daemon closed the connection without an answer.
+    Signature(
+        problem="daemon-connection-eof",
+        anchors=("Error response from daemon:",),
+        pattern=r"Error response from daemon: (?:unexpected )?EOF(?![\w.])",
+        summary="the connection to the daemon, or the daemon's own, ended without an answer",
+        certainty=Certainty.POSSIBLE,
+        reach=60,
+    ),
+    Signature(
+        problem="daemon-connection-eof",
+        anchors=("error during connect:",),
+        pattern=r"docker\.sock[^ ]*: (?:unexpected )?EOF(?![\w.])",
+        summary="the daemon ended the connection without an answer",
+        certainty=Certainty.POSSIBLE,
+        reach=300,
+    ),
+)
+
+_CLOUDS = ("amazonec2", "digitalocean", "azure", "AuthFailure", "openstack", "vmwarevsphere")
+_DOCKER_MACHINE: tuple[Signature, ...] = (
+    # docker-machine's VirtualBox driver, also inside Toolbox and Kitematic.
+    Signature(
+        problem=_MACHINE,
+        anchors=("This computer doesn't have VT-X/AMD-v enabled",),
+        summary="hardware virtualisation is off or hidden on this computer",
+    ),
+    Signature(
+        problem=_MACHINE,
+        anchors=("VBoxManage",),
+        pattern=r"VBoxManage(?:\.exe)?:? (?:not found|error:)"
+        r"|VBoxManage(?:\.exe)? \S+ [^\n]{0,160}?failed|[Nn]ot found[^.]{0,40}VBoxManage",
+        summary="VirtualBox's VBoxManage failed",
+        reach=300,
+    ),
+    # docker-machine, any local driver.
+    Signature(
+        problem=_MACHINE,
+        anchors=("Error creating machine:",),
+        unless=_CLOUDS,
+        summary="docker-machine could not create its virtual machine",
+    ),
+    Signature(
+        problem=_MACHINE,
+        anchors=("Error with pre-create check",),
+        unless=_CLOUDS,
+        summary="docker-machine found the computer not ready for a virtual machine",
+    ),
+    Signature(
+        problem=_MACHINE,
+        anchors=("make sure the machine and associated resources were properly removed",),
+        unless=_CLOUDS,
+        summary="docker-machine could not create its virtual machine",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # Docker Toolbox's start script.
+    Signature(
+        problem=_MACHINE,
+        anchors=("Looks like something went wrong in step",),
+        summary="Docker Toolbox could not bring up its virtual machine",
+        certainty=Certainty.POSSIBLE,
+    ),
+)
+
+# systemd's frame around any failure of dockerd: it says that, never why.
+_WRAPPERS: tuple[Signature, ...] = tuple(
+    Signature(
+        problem=_GENERIC,
+        anchors=(anchor,),
+        pattern=pattern,
+        summary="systemd says that dockerd failed, and not why",
+        generic=True,
+        reach=200,
+    )
+    for anchor, pattern in (
+        ("Job for docker.service", r"Job for docker\.service (?:failed|canceled)"),
+        ("docker.service: Start request repeated too quickly", ""),
+        ("start request repeated too quickly for docker.service", ""),
+        ("Failed to start Docker Application Container Engine", ""),
+        ("Dependency failed for Docker Application Container Engine", ""),
+        ("docker.service: Failed with result", ""),
+        ("Unit docker.service entered failed state", ""),
+        ("docker.service: main process exited, code=exited", ""),
+        ("docker.service: Main process exited, code=exited", ""),
+        ("Docker Application Container Engine", r"Active: failed \(Result: "),
+    )
+)
+
+SIGNATURES: tuple[Signature, ...] = (
+    *_CONFIGURATION,
+    *_START,
+    *_CONTAINERD,
+    *_CLIENT,
+    *_DOCKER_MACHINE,
+    *_WRAPPERS,
+)

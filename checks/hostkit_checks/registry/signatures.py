@@ -1,6 +1,152 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages about this area (registry)."""
+"""Messages of pulls, pushes and logins that do not reach a registry."""
 
+from hostkit.diagnosis.finding import Certainty
 from hostkit.diagnosis.signature import Signature
 
-SIGNATURES: tuple[Signature, ...] = ()
+_UNREACHABLE = "registry-unreachable"
+_UNTRUSTED = "registry-tls-untrusted"
+_PROXY = "registry-proxy-misconfigured"
+_MIRROR = "registry-mirror-dead"
+# Go's net/http in front of every error: `Get "https://HOST/v2/...": REASON`. The registry
+# API (and its token service) tells a registry from any other server.
+_REQUEST = (
+    r"(?:Get|Head|Post|Put|GET|HEAD) \"?https?://(?P<registry>[^/\s\"]+)/"
+    r"(?:v[12](?:[/\"? :]|$)|\S*token\?)\S* "
+)
+# A reason that stands behind such a request, with what Go puts in between.
+_DIAL = r"(?:[^{}]{0,200}?)"
+# Hosts that are mirrors of Docker Hub by their name.
+_MIRROR_HOST = (
+    r"(?P<registry>[\w.-]*(?:mirror|azk8s\.cn|docker-cn\.com|daocloud|dockerproxy|c\.163\.com"
+    r"|ustc\.edu\.cn|aliyuncs\.com|tencentyun\.com|baidubce\.com|nju\.edu\.cn)[\w.-]*)"
+)
+
+
+def _unreachable(anchor: str, reason: str, *unless: str) -> Signature:
+    return Signature(
+        problem=_UNREACHABLE,
+        anchors=(anchor,),
+        pattern=_REQUEST + _DIAL + reason,
+        unless=("proxyconnect", *unless),
+        summary="{registry} does not answer",
+        reach=400,
+    )
+
+
+_NETWORK: tuple[Signature, ...] = (
+    # dockerd, podman and BuildKit; a name that cannot be looked up is another trouble.
+    _unreachable("Client.Timeout exceeded while awaiting headers", "Client.Timeout", "lookup "),
+    _unreachable("request canceled while waiting for connection", "request canceled", "lookup "),
+    _unreachable("TLS handshake timeout", "TLS handshake timeout"),
+    _unreachable("i/o timeout", "i/o timeout", "lookup "),
+    _unreachable("connection refused", "connect: connection refused", "lookup "),
+    _unreachable("no route to host", "no route to host"),
+    _unreachable("network is unreachable", "network is unreachable"),
+    _unreachable("connection reset by peer", "connection reset by peer"),
+    _unreachable("context deadline exceeded", "context deadline exceeded", "lookup "),
+    _unreachable("EOF", r"(?:unexpected )?EOF(?!\w)"),
+    # dockerd 1.9 and earlier.
+    Signature(
+        problem=_UNREACHABLE,
+        anchors=("Network timed out while trying to connect to",),
+        pattern=r"connect to https?://(?P<registry>[^/\s]+)/",
+        summary="{registry} does not answer",
+    ),
+)
+
+_TLS: tuple[Signature, ...] = (
+    # Go's crypto/x509, in a pull, a push or a login. An application's own log may say so too.
+    *(
+        Signature(
+            problem=_UNTRUSTED,
+            anchors=(f"x509: {reason}",),
+            pattern=r"/v[12](?:[/\"? :]|$)|Error response from daemon|images/create|[Pp]ull"
+            r"|docker login|[Rr]egistry|trying to ping",
+            summary=f"a registry's certificate is refused: {said}",
+            reach=400,
+        )
+        for reason, said in (
+            ("certificate signed by unknown authority", "its authority is not known here"),
+            ("certificate is valid for", "it names another host"),
+            ("cannot validate certificate for", "it does not name the address"),
+            ("certificate is not valid for any names", "it names no host"),
+            (
+                "certificate relies on legacy Common Name field",
+                "it has no subject alternative name",
+            ),
+        )
+    ),
+    # Go's net/http: a registry without TLS that is not listed as insecure.
+    Signature(
+        problem=_UNTRUSTED,
+        anchors=("server gave HTTP response to HTTPS client",),
+        pattern=r"https://(?P<registry>[^/\s\"]+)/v[12]",
+        summary="{registry} speaks HTTP without TLS, which is not allowed here",
+        reach=300,
+    ),
+    # OpenSSL-less clients of podman and skopeo (Go's crypto/tls).
+    Signature(
+        problem=_UNTRUSTED,
+        anchors=("tls: failed to verify certificate",),
+        pattern=r"/v[12](?:[/\"? :]|$)|pinging container registry",
+        unless=("has expired or is not yet valid",),
+        summary="a registry's certificate is refused",
+        reach=400,
+    ),
+)
+
+_PROXIES: tuple[Signature, ...] = (
+    # Go's net/http: the proxy itself could not be spoken to.
+    Signature(
+        problem=_PROXY,
+        anchors=("proxyconnect tcp",),
+        pattern=r"proxyconnect tcp: (?P<reason>[^\"]{1,100}?)(?=$| \S+[:=]|\"|\. )",
+        summary="the proxy cannot be used: {reason}",
+        reach=300,
+    ),
+    Signature(
+        problem=_PROXY,
+        anchors=("error connecting to proxy",),
+        summary="the proxy cannot be reached",
+    ),
+    # A proxy that wants a user and a password.
+    Signature(
+        problem=_PROXY,
+        anchors=("Proxy Authentication Required",),
+        summary="the proxy wants a user and a password that the daemon does not give",
+    ),
+    # Go's net/url, on a proxy variable that is no URL.
+    Signature(
+        problem=_PROXY,
+        anchors=("invalid proxy address",),
+        summary="a proxy variable of the daemon is not a URL",
+    ),
+)
+
+_MIRRORS: tuple[Signature, ...] = (
+    # dockerd asks the mirrors first; a mirror that is gone shows its own name.
+    Signature(
+        problem=_MIRROR,
+        anchors=("https://",),
+        pattern=rf"(?:Get|Head) \"?https?://{_MIRROR_HOST}/v2/\S*.{{0,200}}?"
+        r"(?:timeout|no such host|connection refused|EOF|403|40[14]|50\d|Forbidden"
+        r"|certificate|unreachable|no route|Timeout)",
+        summary="the mirror {registry} does not serve",
+        reach=300,
+    ),
+    # A pull that failed, pasted with a daemon.json or docker info that names a mirror.
+    *(
+        Signature(
+            problem=_MIRROR,
+            anchors=(anchor, "Error response from daemon"),
+            pattern=r"(?:timeout|no such host|refused|EOF|403 Forbidden|handshake)",
+            unless=('"registry-mirrors": []',),
+            summary="a pull fails, and a registry mirror is configured that may be dead",
+            certainty=Certainty.POSSIBLE,
+        )
+        for anchor in ("registry-mirrors", "Registry Mirrors:")
+    ),
+)
+
+SIGNATURES: tuple[Signature, ...] = (*_MIRRORS, *_NETWORK, *_TLS, *_PROXIES)
