@@ -1,6 +1,416 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages about this area (devicemapper)."""
+"""Messages of Docker's devicemapper driver, of LVM and of the kernel's device-mapper."""
 
+from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
 
-SIGNATURES: tuple[Signature, ...] = ()
+_KERNEL: tuple[Signature, ...] = (
+    # The dynamic linker (glibc) for docker 1.8 to 18.04 from an rpm; systemd shortens the
+    # line in the middle, so the end is not asked for.
+    Signature(
+        "libdevmapper-too-old",
+        ("symbol dm_",),
+        "the installed libdevmapper lacks {symbol}, which this docker needs",
+        pattern=r"symbol (?P<symbol>dm_\w+), version \w+ not defined",
+    ),
+    Signature(
+        "libdevmapper-too-old",
+        ("undefined symbol: dm_",),
+        "the installed libdevmapper lacks {symbol}",
+        pattern=r"undefined symbol: (?P<symbol>dm_\w+)",
+    ),
+    Signature(
+        "libdevmapper-too-old",
+        ("libdevmapper.so.1.02", "not found (required by"),
+        "a program needs a newer libdevmapper: version {wanted} is missing",
+        pattern=r"version .?(?P<wanted>DM_\w+|Base).? not found \(required by",
+    ),
+    Signature(
+        "libdevmapper-too-old",
+        ("libdevmapper.so.1.02", "cannot open shared object file"),
+        "libdevmapper is not installed, or under another name than docker expects",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # dockerd 1.8 and later with dm.use_deferred_removal or dm.use_deferred_deletion.
+    Signature(
+        "libdevmapper-too-old",
+        ("can not be enabled as libdm does not support it",),
+        "libdevmapper is too old for deferred removal",
+    ),
+    # dmsetup and the LVM tools, all versions.
+    Signature(
+        "dm-module-missing",
+        ("Check that device-mapper is available in the kernel",),
+        "device-mapper was not available in the running kernel",
+    ),
+    Signature(
+        "dm-module-missing",
+        ("/dev/mapper/control: open failed: No such device",),
+        "device-mapper was not available in the running kernel",
+    ),
+    # The kernel, when the module of a target cannot be loaded; then dmsetup and LVM.
+    Signature(
+        "dm-module-missing",
+        ("device-mapper: table:", "unknown target type"),
+        "the kernel has no target {target}",
+        pattern=r"device-mapper: table: [\w:. ()-]*?(?P<target>thin(?:-pool)?): unknown target",
+    ),
+    Signature(
+        "dm-module-missing",
+        ("Can't process LV", "target support missing from kernel"),
+        "the kernel has no thin-pool target",
+        pattern=r"thin(-pool)? target support missing from kernel",
+    ),
+    Signature(
+        "dm-module-missing",
+        ("odule dm", "not found"),
+        "the module {module} is not there for the running kernel",
+        pattern=r"(?:FATAL|ERROR)[^.]{0,20}: Module (?P<module>dm[-_](?:thin.pool|mod)) not found",
+        reach=120,
+    ),
+    # dockerd up to 24 chosen or found devicemapper, and libdm got no driver version.
+    Signature(
+        "dm-module-missing",
+        ("devicemapper", "driver not supported"),
+        "dockerd found no usable device-mapper in the kernel",
+        pattern=r"\"?devicemapper\"? failed: driver not supported",
+        certainty=Certainty.POSSIBLE,
+        reach=120,
+    ),
+    Signature(
+        "dm-module-missing",
+        ("Error running deviceCreate (CreatePool) dm_task_run failed",),
+        "the kernel refused to make Docker's thin pool",
+        certainty=Certainty.POSSIBLE,
+        unless=("READ_ONLY or FAIL",),
+    ),
+)
+
+_SPACE = ("Data Space Used:", "Data Space Total: 107.4", "Data Space Available:")
+# The 100 GiB of loop-lvm, at least a tenth of them not given out.
+_PROMISED = (
+    r"Data Space Used: (?:[\d.]+ ?[kM]?B|(?:\d|[1-8]\d)(?:\.\d+)? ?GB) "
+    r"Data Space Total: 107\.4 ?GB "
+)
+
+_LOOP: tuple[Signature, ...] = (
+    # dockerd's log to 17.05, docker info to 17.03 inside the block of the driver.
+    Signature(
+        "loop-lvm-in-use",
+        ("sage of loopback devices is strongly discouraged",),
+        "Docker warned that its thin pool lies on loop files",
+        severity=Severity.WARNING,
+    ),
+    # docker info of every version with the driver; direct-lvm leaves the value empty.
+    Signature(
+        "loop-lvm-in-use",
+        ("Data file: /dev/loop",),
+        "docker info shows loop files below the thin pool ({device})",
+        pattern=r"Data file: (?P<device>/dev/loop\d+)",
+        severity=Severity.WARNING,
+    ),
+    Signature(
+        "loop-lvm-in-use",
+        ("Data loop file: /",),
+        "docker info shows loop files below the thin pool ({file})",
+        pattern=r"Data loop file: (?P<file>/\S+)",
+        severity=Severity.WARNING,
+    ),
+    # docker info --format json; losetup -a, -l and -J; lsblk.
+    Signature(
+        "loop-lvm-in-use",
+        ('["Data loop file",',),
+        "docker info shows loop files below the thin pool",
+        pattern=r"\[\"Data loop file\", ?\"/",
+        severity=Severity.WARNING,
+    ),
+    Signature(
+        "loop-lvm-in-use",
+        ("/devicemapper/devicemapper/data",),
+        "a loop device lies on Docker's file data",
+        pattern=r"/dev/loop\d+\b.{0,200}?/devicemapper/devicemapper/data\b(?! ?[:\"]? ?No such)",
+        severity=Severity.WARNING,
+        reach=240,
+    ),
+    # docker info of a daemon without images whose pool still holds gigabytes.
+    Signature(
+        "loop-lvm-space-not-reclaimed",
+        ("Data file: /dev/loop",),
+        "nothing is left in Docker, its loop file still holds {used} GB",
+        pattern=r"Containers: 0 (?:\w+: 0 )*Images: 0 .*?"
+        r"Data Space Used: (?P<used>\d+(?:\.\d+)?) ?GB",
+        severity=Severity.WARNING,
+    ),
+    # docker info: what the disk below can still give is far less than what the pool promises.
+    Signature(
+        "loop-lvm-backing-fs-full",
+        _SPACE,
+        "the disk below the loop file has no more than {left} left",
+        pattern=_PROMISED + r"Data Space Available: (?P<left>[\d.]+ ?[kM]?B)\b",
+        reach=200,
+    ),
+    Signature(
+        "loop-lvm-backing-fs-full",
+        _SPACE,
+        "the disk below the loop file has {left} left of the 107.4 GB it promises",
+        pattern=_PROMISED + r"Data Space Available: (?P<left>\d(?:\.\d+)? ?GB)\b",
+        severity=Severity.WARNING,
+        reach=200,
+    ),
+    # The kernel's loop driver when the file system below gives an error, mostly ENOSPC.
+    Signature(
+        "loop-lvm-backing-fs-full",
+        ("loop: Write error at byte offset",),
+        "a write to a loop file failed",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # dockerd (attach_loopback.go), all versions with the driver; losetup of util-linux.
+    Signature(
+        "no-loop-devices",
+        ("There are no more loopback devices available",),
+        "dockerd found no free loop device",
+    ),
+    Signature(
+        "no-loop-devices",
+        ("loopback attach failed",),
+        "dockerd could not attach a loop device",
+    ),
+    Signature(
+        "no-loop-devices",
+        ("loopback mounting failed",),
+        "dockerd could not attach a loop device",
+    ),
+    Signature(
+        "no-loop-devices",
+        ("losetup:", "unused loop device"),
+        "losetup found no free loop device",
+        pattern=r"(?:cannot|could not|couldn't) find an(?:y)? unused loop device",
+        reach=120,
+    ),
+    # dockerd with metadata of a pool that lay on loop files.
+    Signature(
+        "devmapper-loop-file-missing",
+        ("Loopback ", "file not found"),
+        "dockerd misses the {what} file of loop-lvm",
+        pattern=r"Loopback (?P<what>data|metadata) file not found",
+        reach=80,
+    ),
+)
+
+_POOL: tuple[Signature, ...] = (
+    # lvs -a: a thin pool (t) whose Data% is 90 or more, or whose health letter is D.
+    Signature(
+        "thinpool-full",
+        (" twi-",),
+        "lvs shows a thin pool that is {percent} % full",
+        pattern=r" twi-\S{5,6} [*<]*[\d.,]+[a-zA-Z]?\** \**(?P<percent>9\d|100)[.,]\d\d\b",
+        reach=160,
+    ),
+    Signature(
+        "thinpool-full",
+        (" twi-",),
+        "lvs shows a thin pool without data space (health D)",
+        pattern=r" twi-[\w-]{4}D",
+        reach=40,
+    ),
+    Signature(
+        "thinpool-full",
+        (" thin-pool ", "out_of_data_space"),
+        "dmsetup shows a thin pool without data space",
+        reach=160,
+    ),
+    # The kernel (dm-thin.c).
+    Signature(
+        "thinpool-full",
+        ("device-mapper: thin:", "out-of-data-space"),
+        "the kernel found a thin pool without data space",
+        pattern=r"switching pool to out-of-data-space",
+        reach=200,
+    ),
+    Signature(
+        "thinpool-full",
+        ("device-mapper: thin:", "no free data space available"),
+        "the kernel found a thin pool without data space",
+        reach=200,
+    ),
+    Signature(
+        "thinpool-full",
+        ("device-mapper: thin:", "no free metadata space available"),
+        "the kernel found a thin pool without metadata space",
+        reach=200,
+    ),
+    Signature(
+        "thinpool-full",
+        ("device-mapper: space map metadata: unable to allocate new metadata block",),
+        "the kernel found a thin pool without metadata space",
+    ),
+    Signature(
+        "thinpool-full",
+        ("unable to service pool target messages in READ_ONLY or FAIL mode",),
+        "a thin pool went read-only or failed, as one does when it is full",
+    ),
+    # dmeventd and lvm2 (thin plug-in), to 2.02.170 and later.
+    Signature(
+        "thinpool-full",
+        ("hin", "is now", "full"),
+        "dmeventd saw a thin pool {percent} % full",
+        pattern=r"[Tt]hin (?:pool )?\S+ (?:(?:meta)?data )?is now (?P<percent>9\d|100)[.\d]*% full",
+        reach=160,
+    ),
+    # docker info with thin pool and nothing left.
+    Signature(
+        "thinpool-full",
+        ("Data Space Available: 0", "Pool"),
+        "docker info shows a thin pool without data space",
+        pattern=r"Data Space Available: 0(?:\.0+)? ?B\b",
+        unless=("Data file: /dev/loop",),
+    ),
+    # dockerd (deviceset.go) 1.11 and later.
+    Signature(
+        "thinpool-min-free-space",
+        ("which is less than minimum required",),
+        "the pool has {free} free {what} blocks, Docker wants {minimum}",
+        pattern=r"(?P<free>\d+) free (?P<what>data|metadata) blocks which is less than minimum "
+        r"required (?P<minimum>\d+)",
+    ),
+    # The kernel again, after an error in a pool's metadata.
+    Signature(
+        "thinpool-metadata-damaged",
+        ("unable to service pool target messages in READ_ONLY or FAIL mode",),
+        "a thin pool went read-only or failed",
+        certainty=Certainty.POSSIBLE,
+    ),
+    Signature(
+        "thinpool-metadata-damaged",
+        ("device-mapper: thin:", "metadata operation", "failed: error ="),
+        "the kernel could not write a thin pool's metadata",
+        reach=300,
+    ),
+    Signature(
+        "thinpool-metadata-damaged",
+        ("device-mapper: thin:", "switching pool to"),
+        "the kernel switched a thin pool to {mode} mode",
+        pattern=r"switching pool to (?P<mode>read-only|failure|fail) mode",
+        reach=200,
+    ),
+    Signature(
+        "thinpool-metadata-damaged",
+        (" thin-pool ", " needs_check"),
+        "dmsetup shows a thin pool that needs a check",
+        reach=160,
+    ),
+    Signature(
+        "thinpool-metadata-damaged",
+        ("Check of pool", "Manual repair required"),
+        "LVM refuses a thin pool whose metadata failed the check",
+        reach=200,
+    ),
+    # LVM at activation; 2.02.111 and earlier compare with Docker's count and refuse.
+    Signature(
+        "thinpool-inactive",
+        ("ransaction_id is", "while expected"),
+        "LVM does not activate the pool: transaction {found}, expected {expected}",
+        pattern=r"[Tt]hin pool .{0,80}?transaction_id is (?P<found>\d+), "
+        r"while expected (?P<expected>\d+)",
+        reach=200,
+    ),
+    Signature(
+        "thinpool-inactive",
+        ("thin_check", "No such file or directory"),
+        "LVM does not activate the pool: thin_check is not installed",
+        pattern=r"thin_check: execvp failed: No such file",
+        reach=160,
+    ),
+    # lvs -o +seg_monitor.
+    Signature(
+        "thinpool-not-monitored",
+        (" twi-", "not monitored"),
+        "lvs shows a thin pool that nothing monitors",
+        pattern=r" twi-\S{5,6} [<\d.,]+[a-zA-Z]? [\d., ]*?not monitored",
+        severity=Severity.WARNING,
+        reach=160,
+    ),
+)
+
+_DRIVER: tuple[Signature, ...] = (
+    # dockerd at its start, when metadata directory and pool do not belong together.
+    Signature(
+        "devmapper-base-device-mismatch",
+        ("Base Device UUID",),
+        "Docker's records and the thin pool do not belong together",
+        pattern=r"Base Device UUID (?:and Fil\w+ )?verification failed"
+        r"|Base Device UUID.{0,120}does not match",
+    ),
+    Signature(
+        "thinpool-already-used",
+        ("Unable to take ownership of thin-pool",),
+        "the thin pool {pool} already holds data of another installation",
+        pattern=r"thin-pool \((?P<pool>[^)]+)\) that already has used data blocks",
+    ),
+    Signature(
+        "direct-lvm-misconfigured",
+        ("is not a thin pool",),
+        "the device that dockerd is told to use is no thin pool",
+        pattern=r"devmapper: Device \S+ is not a thin pool",
+    ),
+    Signature(
+        "direct-lvm-misconfigured",
+        ("changing direct-lvm config is not supported",),
+        "the dm.directlvm options were changed after the first start",
+    ),
+    Signature(
+        "direct-lvm-misconfigured",
+        ("dm.directlvm_device_force=true",),
+        "{device} holds a file system, so dockerd does not make a pool of it",
+        pattern=r"(?P<device>/dev/\S+) has a filesystem already, use dm\.directlvm_device_force",
+    ),
+    # docker-storage-setup and container-storage-setup (RHEL, CentOS, Fedora).
+    Signature(
+        "direct-lvm-misconfigured",
+        ("storage-setup", "allocatable extents"),
+        "the volume group has no room for Docker's pool",
+        pattern=r"Insufficient suitable (?:contiguous )?allocatable extents",
+        reach=900,
+    ),
+    Signature(
+        "direct-lvm-misconfigured",
+        ("storage-setup", "ERROR"),
+        "docker-storage-setup refused its configuration",
+        pattern=r"storage-setup(?:\[\d+\])?: ERROR: (?!.{0,30}mounted)",
+        reach=200,
+    ),
+    # dockerd: a layer's device is mounted in another mount namespace.
+    Signature(
+        "devmapper-device-busy",
+        ("Driver devicemapper failed to remove root filesystem",),
+        "a layer's device cannot be removed: something still has it mounted",
+        unless=("READ_ONLY or FAIL",),
+    ),
+    Signature(
+        "devmapper-device-busy",
+        ("Device is Busy",),
+        "a layer's device cannot be removed: something still has it mounted",
+        pattern=r"(?:devmapper|devicemapper|mapper/docker-|remove device).{0,300}Device is Busy",
+    ),
+    # dockerd 1.8 and later, docker info: a static binary or a libdevmapper without udev.
+    Signature(
+        "udev-sync-unsupported",
+        ("Udev sync is not supported",),
+        "dockerd cannot wait for udev: devices appear too late or vanish too early",
+    ),
+    Signature(
+        "udev-sync-unsupported",
+        ("Udev Sync Supported: false",),
+        "docker info: dockerd cannot wait for udev",
+        severity=Severity.WARNING,
+    ),
+    # dm_task_set_name fails when the node in /dev/mapper is not there.
+    Signature(
+        "udev-sync-unsupported",
+        ("Can't set task name /dev/mapper/",),
+        "a node in /dev/mapper was not there when dockerd needed it",
+        certainty=Certainty.POSSIBLE,
+    ),
+)
+
+SIGNATURES: tuple[Signature, ...] = (*_KERNEL, *_LOOP, *_POOL, *_DRIVER)
