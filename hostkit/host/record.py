@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host that remembers everything it was asked, and the file that keeps it."""
+
+import errno
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hostkit import __version__, files, text
+from hostkit.errors import InputError
+from hostkit.host import archive
+from hostkit.host.answer import Answer, Known, Unreadable
+from hostkit.host.base import FileStat, Host, Output, SourceKind, Space, Tail
+from hostkit.host.commands import Command
+from hostkit.host.questions import CODECS, MANIFEST, SCHEMA, Question, outcome
+from hostkit.host.redact import redact, redact_json, redact_text
+
+TOTAL_BYTES = 256 << 20  # far below what a reader accepts
+
+
+class Recorder:
+    """Asks another host and keeps each answer; safe to use from several threads."""
+
+    kind: SourceKind = "live"
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.name = host.name
+        self.taken_at = host.taken_at
+        self.privileged = host.privileged
+        self._answers: dict[Question, Answer[Any]] = {}
+        self._lock = threading.Lock()
+
+    def answers(self) -> tuple[tuple[Question, Answer[Any]], ...]:
+        """Every question with its answer, in a fixed order."""
+        with self._lock:
+            return tuple(sorted(self._answers.items(), key=lambda item: item[0]))
+
+    def read(self, path: str, limit: int = files.READ_LIMIT) -> Answer[bytes]:
+        return self._keep("read", (path,), lambda: self.host.read(path, limit))
+
+    def tail(self, path: str, limit: int) -> Answer[Tail]:
+        return self._keep("tail", (path,), lambda: self.host.tail(path, limit))
+
+    def listdir(self, path: str) -> Answer[tuple[str, ...]]:
+        return self._keep("listdir", (path,), lambda: self.host.listdir(path))
+
+    def stat(self, path: str, *, follow: bool = True) -> Answer[FileStat]:
+        ask = "stat" if follow else "lstat"
+        return self._keep(ask, (path,), lambda: self.host.stat(path, follow=follow))
+
+    def space(self, path: str) -> Answer[Space]:
+        return self._keep("space", (path,), lambda: self.host.space(path))
+
+    def run(self, command: Command, *args: str) -> Answer[Output]:
+        return self._keep("run", (*command.argv, *args), lambda: self.host.run(command, *args))
+
+    def native(self, source: str) -> Answer[Any]:
+        return self._keep("native", (source,), lambda: self.host.native(source))
+
+    def _keep(self, ask: str, of: tuple[str, ...], get: Callable[[], Answer[Any]]) -> Answer[Any]:
+        """The answer, kept; a later failure (a smaller limit) does not replace a success."""
+        answer = get()
+        with self._lock:
+            question = Question(ask, of)
+            if isinstance(answer, Known) or question not in self._answers:
+                self._answers[question] = answer
+        return answer
+
+
+def write_snapshot(recorder: Recorder, path: str) -> int:
+    """Write what was recorded to a new file that only its owner may read.
+
+    Secrets are taken out. Returns how many. Raises InputError: a file that is there
+    already is not touched, for its mode might let others read.
+    """
+    if os.path.lexists(path):
+        raise InputError(f"{text.printable(path)} exists already", "name another file: -o FILE")
+    manifest, members = _encode(recorder)
+    head = archive.Member(MANIFEST, json.dumps(manifest, indent=1).encode())
+    data = archive.pack((head, *members), int(recorder.taken_at))
+    try:
+        files.write_atomic(path, data, mode=0o600)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = "free some space or name another file: -o FILE"
+        if error.errno in (errno.ENOENT, errno.EACCES, errno.EROFS, errno.EPERM):
+            hint = "name a file in a folder that you may write to: -o FILE"
+        raise InputError(f"cannot write {text.printable(path)}: {reason}", hint) from error
+    return sum(entry["redactions"] for entry in manifest["questions"])
+
+
+def _encode(recorder: Recorder) -> tuple[dict[str, Any], list[archive.Member]]:
+    members: list[archive.Member] = []
+    entries = list(_entries(recorder, members))
+    manifest = {
+        "schema": SCHEMA,
+        "hostkit": __version__,
+        "hostname": recorder.name,
+        "taken_at": recorder.taken_at,
+        "privileged": recorder.privileged,
+        "questions": entries,
+    }
+    return manifest, members
+
+
+def _entries(recorder: Recorder, members: list[archive.Member]) -> Iterator[dict[str, Any]]:
+    room = TOTAL_BYTES
+    for question, recorded in recorder.answers():
+        answer = recorded
+        entry: dict[str, Any] = {"ask": question.ask, "of": question.of, "redactions": 0}
+        if isinstance(answer, Known):
+            value, blobs = CODECS[question.ask].encode(answer.value)
+            room -= sum(map(len, blobs))
+            if room < 0 or any(len(blob) > archive.MEMBER_BYTES for blob in blobs):
+                answer = Unreadable(answer.source, "left out: the snapshot would be too large")
+            else:
+                value, entry["redactions"] = _without_secrets(question, value)
+                listed = [_member(answer.source, blob, members) for blob in blobs]
+                entry["redactions"] += sum(member["redactions"] for member in listed)
+                entry.update(value=value, members=listed)
+        entry.update(outcome(answer))
+        if "reason" in entry:  # may repeat what a program said
+            entry["reason"], entry["redactions"] = redact_text(entry["source"], entry["reason"])
+        yield entry
+
+
+def _without_secrets(question: Question, value: Any) -> tuple[Any, int]:
+    return redact_json(question.of[0], value) if question.ask == "native" else (value, 0)
+
+
+def _member(source: str, blob: bytes, members: list[archive.Member]) -> dict[str, Any]:
+    data, redactions = redact(source, blob)
+    name = f"answers/{len(members):06d}"
+    members.append(archive.Member(name, data))
+    digest = hashlib.sha256(data).hexdigest()
+    return {"name": name, "bytes": len(data), "sha256": digest, "redactions": redactions}
