@@ -13,6 +13,7 @@ from hostkit.cli.streams import discard_output
 from hostkit.diagnosis.finding import Severity
 from hostkit.errors import InputError
 from hostkit.report.style import MINIMUM_WIDTH, Style
+from hostkit.text import wrap
 
 if TYPE_CHECKING:
     from hostkit.facts.target import Target
@@ -91,7 +92,7 @@ def parser(command: str, description: str, examples: Iterable[str]) -> ArgumentP
     lines = "".join(f"  {example}\n" for example in examples)
     return ArgumentParser(
         prog=f"hostkit {command}",
-        description=description,
+        description="\n".join(wrap(description, _terminal_width() - 1)),
         epilog=f"examples:\n{lines}",
         formatter_class=_Help,
         allow_abbrev=False,

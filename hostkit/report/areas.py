@@ -45,13 +45,13 @@ def _area(name: str, results: list[Result], hidden: set[str]) -> Area:
         for outcome in result.outcomes
         if isinstance(outcome, Finding) and outcome.problem not in hidden
     ]
-    unknown = sum(map(is_unknown, results))
     passed = sum(map(is_passed, results))
+    tally = f"{passed} of {len(results) - sum(map(is_not_applicable, results))} ok"
     if findings:
         worst = min(findings, key=lambda finding: finding.severity.rank)
-        return Area(name, _status(worst.severity), f"{passed} of {len(results)} ok", worst.summary)
-    if unknown:
-        return Area(name, Status.UNKNOWN, f"{passed} of {len(results)} ok", _reason(results))
+        return Area(name, _status(worst.severity), tally, worst.summary)
+    if any(map(is_unknown, results)):
+        return Area(name, Status.UNKNOWN, tally, _reason(results))
     if all(map(is_not_applicable, results)):
         return Area(name, Status.NOTHING, plural(len(results), "check"), "does not apply")
     return Area(name, Status.OK, plural(passed, "check"), _notes(results))

@@ -121,15 +121,23 @@ def _block(report: Report, block: Block, style: Style) -> list[str]:
         lines += _remedy(report, first, remedy, label, style)
     if len(first.problem.remedies) > len(REMEDY_LABELS):
         lines += hang("more: ", f"hostkit explain {first.problem.code}", style.width, indent=2)
-    for mistaken in first.problem.mistaken_for[:1]:
-        lines += hang("not: ", mistaken, style.width, indent=2)
-    for harmful in first.problem.harmful:
-        advice = f"{harmful.advice}, because {harmful.why}"
-        lines += hang("do not: ", advice, style.width, indent=2)
+    if first.finding.severity is not Severity.INFO:
+        lines += _warnings(first, style)
     if block.consequences:
         lines.append("  brings about:")
         for one in block.consequences:
             lines += headline(one.finding, style, indent=4)
+    return lines
+
+
+def _warnings(one: Ranked, style: Style) -> list[str]:
+    """What it is taken for, and the advice that does harm."""
+    lines: list[str] = []
+    for mistaken in one.problem.mistaken_for[:1]:
+        lines += hang("not: ", mistaken, style.width, indent=2)
+    for harmful in one.problem.harmful:
+        advice = f"{harmful.advice}, because {harmful.why}"
+        lines += hang("do not: ", advice, style.width, indent=2)
     return lines
 
 

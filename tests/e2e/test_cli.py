@@ -34,7 +34,7 @@ def test_no_command_is_a_usage_error_that_shows_help() -> None:
 def test_help_of_each_command_has_an_example(command: str) -> None:
     ended = hostkit(command, "--help")
     assert ended.code == 0
-    assert f"  hostkit {command}" in ended.out.partition("examples:")[2]
+    assert f"hostkit {command}" in ended.out.partition("examples:")[2]
     assert max(map(len, ended.out.splitlines())) <= 80
 
 

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`hostkit collect`: all that the checks read, in one file for another machine."""
+
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Sequence
+
+from hostkit import plugins
+from hostkit.cli import common
+from hostkit.diagnosis.runner import facts_of
+from hostkit.facts.engine import CONTAINERD, DOCKER, PODMAN
+from hostkit.facts.fact import Facts
+from hostkit.facts.kernel import KERNEL
+from hostkit.facts.logs import LOGS
+from hostkit.facts.osrelease import OS_RELEASE
+from hostkit.host.local import LocalHost
+from hostkit.host.record import Recorder, write_snapshot
+from hostkit.report.model import plural
+from hostkit.text import printable
+
+EXAMPLES = (
+    "sudo hostkit collect",
+    "sudo hostkit collect -o web07.tar.gz",
+    "hostkit preflight --snapshot web07.tar.gz",
+)
+# What no check declares and a report shows all the same.
+SHOWN = (OS_RELEASE, KERNEL, DOCKER, PODMAN, CONTAINERD, LOGS)
+
+
+def options() -> ArgumentParser:
+    """The options of this command."""
+    made = common.parser(
+        "collect",
+        "Writes everything that preflight and doctor would read of this host into one\n"
+        "file, for `--snapshot` on another machine. Passwords and tokens are taken out,\n"
+        "and only its owner may read it. It changes nothing else.",
+        EXAMPLES,
+    )
+    made.add_argument(
+        "-o", "--output", metavar="FILE", default="", help="default: hostkit-HOST-TIME.tar.gz here"
+    )
+    return made
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Ask everything once and keep the answers."""
+    parsed = options().parse_args(arguments)
+    recorder = Recorder(LocalHost())
+    record(recorder)
+    path: str = parsed.output or _default_name(recorder)
+    secrets = write_snapshot(recorder, path)
+    answers = plural(len(recorder.answers()), "answer")
+    print(f"{printable(path)}: {answers}, {plural(secrets, 'secret')} taken out")
+    if not recorder.privileged:
+        print("not everything can be read without root: sudo hostkit collect", file=sys.stderr)
+    return 0
+
+
+def record(recorder: Recorder) -> None:
+    """Gather every fact, from its text source and from its native one."""
+    loaded = plugins.load()
+    facts = Facts(recorder)
+    wanted = tuple(dict.fromkeys((*facts_of(one for _, one in loaded.checks()), *SHOWN)))
+    facts.prefetch(wanted)
+    for fact in wanted:
+        facts.get(fact)
+    loaded.fitness(facts)
+    native = Facts(recorder, prefer_native=True)
+    for fact in wanted:
+        if fact.native is not None:
+            native.get(fact)
+
+
+def _default_name(recorder: Recorder) -> str:
+    name = "".join(c if c.isalnum() or c in "-." else "_" for c in recorder.name)
+    taken = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(recorder.taken_at))
+    return f"hostkit-{name}-{taken}.tar.gz"
