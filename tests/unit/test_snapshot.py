@@ -234,24 +234,24 @@ def _damage(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     _rewrite(path, [archive.Member("manifest.json", data), *rest])
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda m: m.update(schema="hostkit.snapshot/9"), "its schema is hostkit.snapshot/9"),
-        (lambda m: list(m), "not an object"),
-        (lambda m: m.pop("schema") and None, "its schema is None"),
-        (lambda m: m.pop("hostname") and None, "manifest is damaged"),
-        (lambda m: m.update(taken_at="x"), "manifest is damaged"),
-        (lambda m: m.update(questions=7), "manifest is damaged"),
-        (lambda m: m["questions"].append(7), "manifest is damaged"),
-        (lambda m: m["questions"][0].update(ask="delete"), "manifest is damaged"),
-        (lambda m: m["questions"][0].update(of=[1]), "manifest is damaged"),
-        (lambda m: m["questions"][0].update(outcome="maybe"), "manifest is damaged"),
-        (lambda m: m["questions"][-1]["members"][0].update(name="x"), "x is missing"),
-        (lambda m: m["questions"][-1]["members"][0].update(sha256="x"), "not what was recorded"),
-        (lambda m: m["questions"][-1].update(members=[]), "has 0 members"),
-    ],
+DAMAGES: tuple[tuple[Callable[[dict[str, Any]], Any], str], ...] = (
+    (lambda m: m.update(schema="hostkit.snapshot/9"), "its schema is hostkit.snapshot/9"),
+    (lambda m: [*m], "not an object"),
+    (lambda m: m.pop("schema") and None, "its schema is None"),
+    (lambda m: m.pop("hostname") and None, "manifest is damaged"),
+    (lambda m: m.update(taken_at="x"), "manifest is damaged"),
+    (lambda m: m.update(questions=7), "manifest is damaged"),
+    (lambda m: m["questions"].append(7), "manifest is damaged"),
+    (lambda m: m["questions"][0].update(ask="delete"), "manifest is damaged"),
+    (lambda m: m["questions"][0].update(of=[1]), "manifest is damaged"),
+    (lambda m: m["questions"][0].update(outcome="maybe"), "manifest is damaged"),
+    (lambda m: m["questions"][-1]["members"][0].update(name="x"), "x is missing"),
+    (lambda m: m["questions"][-1]["members"][0].update(sha256="x"), "not what was recorded"),
+    (lambda m: m["questions"][-1].update(members=[]), "has 0 members"),
 )
+
+
+@pytest.mark.parametrize(("change", "words"), DAMAGES)
 def test_a_damaged_manifest(
     snapshot: Path, change: Callable[[dict[str, Any]], Any], words: str
 ) -> None:
