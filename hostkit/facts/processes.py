@@ -35,6 +35,9 @@ class Process(NamedTuple):
     nested: bool = False
 
 
+_ONLY_TELLS = frozenset(("--version", "-v", "--help", "-h", "--validate"))
+
+
 class EngineProcesses(NamedTuple):
     """Every daemon of an engine; `complete` is False when there were too many processes."""
 
@@ -58,9 +61,14 @@ def parse_cmdline(content: bytes) -> tuple[str, ...]:
 def role_of(argv: tuple[str, ...]) -> Role | None:
     """What a command line is the daemon of, or None: a client, a shim, something else.
 
+    A daemon asked only for its version, by us or by another, serves nobody.
+
     >>> role_of(("/usr/bin/docker", "daemon", "-H", "fd://")), role_of(("docker", "ps"))
     ('dockerd', None)
+    >>> role_of(("dockerd", "--version"))
     """
+    if not _ONLY_TELLS.isdisjoint(argv[1:]):
+        return None
     name = argv[0].rpartition("/")[2] if argv else ""
     name = name.removesuffix("-current").removesuffix("-latest")
     if name == "dockerd" or (name == "docker" and argv[1:2] in (("daemon",), ("-d",))):
