@@ -2,6 +2,7 @@
 """Hosts made sick for real: the cause is named, its remedy mends it, the host is well again."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,9 @@ def test_forwarding_off_is_found_fixed_and_undone(docker_host: SickHost) -> None
     assert docker_host.shell("cat /proc/sys/net/ipv4/ip_forward").strip() == "1"
     assert "ipv4-forwarding-disabled" not in Report(docker_host, "preflight").codes
 
-    run = next(w for w in fixed.stdout.split() if w.strip("`.").startswith("run-")).strip("`.")
-    undone = docker_host.hostkit("undo", run, "--yes")
+    taken_back = re.search(r"hostkit undo (\S+)", fixed.stdout)
+    assert taken_back is not None
+    undone = docker_host.hostkit("undo", taken_back[1], "--yes")
     assert undone.returncode == 0, undone.stderr
     assert docker_host.shell("cat /proc/sys/net/ipv4/ip_forward").strip() == "0"
     assert docker_host.shell("ls /etc/sysctl.d | grep -c hostkit || true").strip() == "0"

@@ -32,6 +32,9 @@ mount -t overlay overlay -o "lowerdir=$below,upperdir=$work/upper,workdir=$work/
 cd "$work/root"
 for place in "$checkout" "$python"; do
     mkdir -p "./$place"; mount --rbind "$place" "./$place"
+    while [ "$place" != / ]; do  # an ordinary user may come this way too
+        place=$(dirname "$place"); chmod a+x "./$place"
+    done
 done
 for tools in "$@"; do
     (cd "$tools" && find . -mindepth 1 -type d) | while read -r folder; do
@@ -53,8 +56,12 @@ mkdir -p .old var/lib/docker
 pivot_root . .old
 umount -l /.old
 rmdir /.old
-mount -t tmpfs tmpfs /var/lib/docker
+truncate -s 2G /tmp/docker.ext4
+mkfs.ext4 -q -F -O ^has_journal -E lazy_itable_init=1 /tmp/docker.ext4
+mount -o loop /tmp/docker.ext4 /var/lib/docker
+rmdir /var/lib/docker/lost+found
 ip link set lo up
+echo 1 >/proc/sys/net/ipv4/ip_forward
 hostname sickhost
 echo ready
 exec sleep infinity
