@@ -6,6 +6,7 @@ would cost more than everything else in a run.
 """
 
 import zlib
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from hostkit.facts.fact import Fact, Facts, parsed, refuse
@@ -26,6 +27,7 @@ PLACES = (
     "/usr/src/linux-{release}/.config",
     "/lib/modules/{release}/build/.config",
 )
+_SETTINGS: Mapping[str, Setting] = {"y": "y", "m": "m"}
 SIZE_LIMIT = 2 << 20  # the largest seen is 300 kB; bounds a hostile /proc/config.gz too
 _GZIP = 31  # zlib's window bits for a gzip header
 
@@ -59,8 +61,7 @@ class KernelConfig(NamedTuple):
         >>> KernelConfig(b"# x\nCONFIG_OVERLAY_FS=m\n").get("OVERLAY_FS")
         'm'
         """
-        value = self.value(symbol)
-        return value if value == "y" or value == "m" else "n"  # noqa: PLR1714 - narrows the type
+        return _SETTINGS.get(self.value(symbol) or "n", "n")
 
     def has(self, symbol: str) -> bool:
         """Built in or a module."""

@@ -21,7 +21,7 @@ class Namespaces(NamedTuple):
 
     A switch is None where this kernel has none: `max_user` (user.max_user_namespaces),
     `el7_enabled` (the parameter of RHEL 7.2 and 7.3), `unprivileged` (Debian's and Arch's),
-    `apparmor_restricted` (Ubuntu 23.10 and later).
+    `apparmor_restricted` (Ubuntu).
     """
 
     present: frozenset[str]
@@ -90,14 +90,14 @@ class SubRange(NamedTuple):
 
     owner: str
     start: int
-    count: int
+    size: int
     file: str
     line: int
 
     @property
     def end(self) -> int:
         """The last id of the range."""
-        return self.start + self.count - 1
+        return self.start + self.size - 1
 
 
 class SubIds(NamedTuple):

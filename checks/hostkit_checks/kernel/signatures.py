@@ -5,14 +5,14 @@ from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
 
 SIGNATURES: tuple[Signature, ...] = (
-    # dockerd 0.7 to 1.8 warn at their start, and go on. A 3.8 or later is not warned of.
+    # dockerd of the first years (seen up to 1.8.2) warns at its start, and goes on.
     Signature(
         problem="kernel-too-old",
         anchors=("You are running linux kernel version", "might be unstable running docker"),
         summary="dockerd warned that kernel {release} is too old for it",
         pattern=r"linux kernel version (?P<release>[\w.+~-]+), which might be unstable",
     ),
-    # dockerd 1.9 to 20.10 end with this (removed in 23.0).
+    # Later ones end with this, up to 20.10; the test was removed in 23.0.
     Signature(
         problem="kernel-too-old",
         anchors=("Your Linux kernel version", "is not supported for running docker"),

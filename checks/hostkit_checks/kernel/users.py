@@ -110,7 +110,7 @@ def _too_small(ids: SubIds) -> Iterator[Finding]:
     for ranges in (ids.uid, ids.gid):
         totals: dict[str, int] = {}
         for one in ranges:
-            totals[one.owner] = totals.get(one.owner, 0) + one.count
+            totals[one.owner] = totals.get(one.owner, 0) + one.size
         for one in ranges:
             total = totals.pop(one.owner, ENOUGH_IDS)
             if total < ENOUGH_IDS:
@@ -137,4 +137,4 @@ def _overlapping(ids: SubIds) -> Iterator[Finding]:
 
 
 def _line(one: SubRange) -> Evidence:
-    return Evidence(one.file, f"{one.owner}:{one.start}:{one.count}", one.line)
+    return Evidence(one.file, f"{one.owner}:{one.start}:{one.size}", one.line)
