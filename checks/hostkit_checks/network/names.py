@@ -101,5 +101,4 @@ def conntrack_table(facts: Facts) -> Iterator[Outcome]:
             Evidence(proc_path("net.netfilter.nf_conntrack_count"), str(count)),
             Evidence(proc_path("net.netfilter.nf_conntrack_max"), str(limit)),
         ),
-        params=(("limit", str(limit * 2)),),
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages of forwarding and bridges."""
+"""Messages of forwarding, bridges, addresses, ports, names and connections."""
 
 from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
@@ -12,5 +12,140 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="the engine saw that IPv4 forwarding was off",
         severity=Severity.ERROR,
         certainty=Certainty.LIKELY,
+    ),
+    # docker info and dockerd's log up to 27; harmless for most.
+    Signature(
+        problem="bridge-nf-disabled",
+        anchors=("bridge-nf-call-iptables is disabled",),
+        summary="the engine saw that bridged packets bypass the packet filter",
+        severity=Severity.INFO,
+    ),
+    # dockerd when icc=false or userland-proxy=false cannot be carried out.
+    Signature(
+        problem="bridge-nf-disabled",
+        anchors=("cannot restrict inter-container communication",),
+        summary="dockerd could not keep containers apart: br_netfilter is missing",
+    ),
+    Signature(
+        problem="bridge-nf-disabled",
+        anchors=("ensure that the br_netfilter kernel module is loaded",),
+        summary="dockerd asks for br_netfilter",
+    ),
+    # kubeadm's preflight, and sysctl itself.
+    Signature(
+        problem="bridge-nf-disabled",
+        anchors=("bridge-nf-call-iptables",),
+        pattern=r"bridge-nf-call-iptables(?: does not exist| contents are not set to 1|"
+        r"'?:? No such file or directory)",
+        summary="bridge-nf-call-iptables is not there or not 1",
+    ),
+    # dockerd's address management, all versions since 1.9; the older words and the newer.
+    Signature(
+        problem="address-pool-exhausted",
+        anchors=("could not find an available, non-overlapping IPv4 address pool",),
+        summary="dockerd found no free address pool for a network",
+    ),
+    Signature(
+        problem="address-pool-exhausted",
+        anchors=("all predefined address pools have been fully subnetted",),
+        summary="dockerd found no free address pool for a network",
+    ),
+    # docker network create and compose, for a network that was asked for by its range.
+    Signature(
+        problem="docker-subnet-conflict",
+        anchors=("Pool overlaps with other one on this address space",),
+        summary="the network that was asked for overlaps another of Docker's",
+    ),
+    # dockerd's bridge driver.
+    Signature(
+        problem="docker-subnet-conflict",
+        anchors=("conflicts with existing network", "networks have overlapping IPv4"),
+        summary="the network that was asked for overlaps another of Docker's",
+    ),
+    # What people write above a routing table.
+    Signature(
+        problem="docker-subnet-conflict",
+        anchors=("Kernel IP routing table", "docker0"),
+        pattern=r"(?i)overlap|conflict",
+        summary="a routing table with Docker's bridges, said to overlap",
+        certainty=Certainty.POSSIBLE,
+        reach=2000,
+    ),
+    # dockerd's port allocator: another container has the port.
+    Signature(
+        problem="port-already-allocated",
+        anchors=("port is already allocated",),
+        summary="a container or a left-over docker-proxy has the port",
+    ),
+    # docker-proxy and dockerd, quoting bind(2).
+    Signature(
+        problem="port-already-allocated",
+        anchors=("address already in use",),
+        pattern=r"(?:Bind for|bind|listen tcp\d?|listen udp\d?|failed to bind (?:host )?port)"
+        r"[^\n]{0,80}?(?P<port>\d{1,5})(?:/(?:tcp|udp))?\)?:? [^\n]{0,40}?address already in use",
+        unless=("unix ",),
+        summary="a program of the host has port {port}",
+    ),
+    Signature(
+        problem="port-already-allocated",
+        anchors=("Failure EADDRINUSE",),
+        summary="a program of the host has the port",
+    ),
+    # The kernel's log, with ip_conntrack before 2.6.
+    Signature(
+        problem="conntrack-table-full",
+        anchors=("table full, dropping packet",),
+        pattern=r"(?:nf|ip)_conntrack: (?:nf_conntrack: )?table full, dropping packet",
+        summary="the kernel dropped packets: its table of connections was full",
+    ),
+    # ip link or ifconfig: an uplink smaller than docker0.
+    Signature(
+        problem="mtu-mismatch",
+        anchors=("docker0: <", "mtu 1500"),
+        pattern=r"\d: (?:eth|en[opsx]|bond|wg|tun)[\w.@-]*: <[^>]*UP[^>]*> "
+        r"mtu (?P<mtu>1[0-4]\d\d|[5-9]\d\d) .*docker0: <[^>]*> mtu 1500",
+        summary="the uplink takes {mtu} bytes and docker0 sends 1500",
+        reach=1500,
+    ),
+    # Go's resolver in dockerd, when the host's own resolver refuses.
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("dial tcp: lookup ",),
+        pattern=r"lookup [\w.-]+ on (?P<server>127\.[\d.]+|\[::1\]):53: read udp .{0,80}"
+        r"connection refused",
+        summary="the host's own resolver {server} refused a query",
+    ),
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("dial tcp: lookup ",),
+        pattern=r"lookup [\w.-]+(?: on (?P<server>[\d.]+|\[[\da-f:]+\]):53)?: "
+        r"(?:read udp .{0,80}i/o timeout|no such host|Temporary failure in name resolution|"
+        r"server misbehaving|read udp .{0,80}connection refused)",
+        summary="a name could not be resolved",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # glibc's getaddrinfo (EAI_AGAIN), in any program; curl, apt, yum and busybox.
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("emporary failure in name resol",),
+        summary="a name could not be resolved for now",
+    ),
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("emporary failure resolving '",),
+        summary="apt could not resolve a name",
+    ),
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("Could not resolve host: ",),
+        pattern=r"Could not resolve host: (?P<name>[\w.-]+)",
+        unless=("mirrorlist.centos.org", "vault.centos.org"),
+        summary="the name {name} could not be resolved",
+        certainty=Certainty.POSSIBLE,
+    ),
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("connection timed out; no servers could be reached",),
+        summary="no name server answered",
     ),
 )
