@@ -5,12 +5,13 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from typing import Any
 
 from hostkit import plugins
 from hostkit.cli import common
 from hostkit.diagnosis.runner import facts_of
 from hostkit.facts.engine import CONTAINERD, DOCKER, PODMAN
-from hostkit.facts.fact import Facts
+from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.kernel import KERNEL
 from hostkit.facts.logs import LOGS
 from hostkit.facts.osrelease import OS_RELEASE
@@ -25,7 +26,7 @@ EXAMPLES = (
     "hostkit preflight --snapshot web07.tar.gz",
 )
 # What no check declares and a report shows all the same.
-SHOWN = (OS_RELEASE, KERNEL, DOCKER, PODMAN, CONTAINERD, LOGS)
+SHOWN: tuple[Fact[Any], ...] = (OS_RELEASE, KERNEL, DOCKER, PODMAN, CONTAINERD, LOGS)
 
 
 def options() -> ArgumentParser:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # its types are a package of their own
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +29,7 @@ from hostkit.diagnosis.finding import (
 from hostkit.diagnosis.problem import Harmful, Problem, Remedy
 from hostkit.diagnosis.rank import Ranked
 from hostkit.diagnosis.runner import Result
+from hostkit.facts.fact import Facts
 from hostkit.facts.fitness import Fitness, Reason, Weight
 from hostkit.repair.actions import ACTIONS
 from hostkit.repair.registry import REPAIRS
@@ -83,8 +84,12 @@ def ranked(
     return Ranked(finding._replace(**fields), problem(code), caused_by, causes)
 
 
+def nothing(facts: Facts) -> tuple[Outcome, ...]:
+    return ()
+
+
 def result(name: str, *outcomes: Outcome) -> Result:
-    return Result(Check(name, f"title of {name}", lambda _: (), ("pool-full",)), outcomes)
+    return Result(Check(name, f"title of {name}", nothing, ("pool-full",)), outcomes)
 
 
 def made(*findings: Ranked, results: tuple[Result, ...] = (), **fields: Any) -> Report:
