@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from hostkit import text
-from hostkit.facts.fact import Fact, Facts, parsed, refuse
+from hostkit.facts.fact import Fact, Facts, read_text, refuse
 from hostkit.facts.ruleset import Rule, Table
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.host.base import Host
 
 CONFIG = "/etc/firewalld/firewalld.conf"
 _ZONES = "/etc/firewalld/zones"
@@ -113,6 +114,16 @@ def _interface(rule: Rule) -> str:
     return "" if named == "+" else named
 
 
+def _zone(host: Host, name: str) -> Zone | None:
+    """A zone file; one that cannot be read or understood counts as none."""
+    if not name.endswith(".xml"):
+        return None
+    answer = read_text(
+        host, f"{_ZONES}/{name}", lambda said: parse_zone(said, name.removesuffix(".xml"))
+    )
+    return answer.value if isinstance(answer, Known) else None
+
+
 def _gather(facts: Facts) -> Answer[Firewalld]:
     host = facts.host
     conf = host.read(CONFIG)
@@ -124,19 +135,8 @@ def _gather(facts: Facts) -> Answer[Firewalld]:
     if isinstance(conf, Unreadable):
         return conf
     names = host.listdir(_ZONES)
-    zones: list[Zone] = []
-    for name in names.value if isinstance(names, Known) else ():
-        if not name.endswith(".xml"):
-            continue
-        path = f"{_ZONES}/{name}"
-        read = host.read(path)
-        if isinstance(read, Known):
-            zone_name = name.removesuffix(".xml")
-            zone = parsed(
-                text.decode(read.value), path, lambda said, name=zone_name: parse_zone(said, name)
-            )
-            if isinstance(zone, Known):
-                zones.append(zone.value)
+    read = [_zone(host, name) for name in names.value] if isinstance(names, Known) else []
+    zones = [zone for zone in read if zone is not None]
     return Known(parse_conf(text.decode(conf.value))._replace(zones=tuple(zones)), CONFIG)
 
 

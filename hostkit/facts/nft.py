@@ -283,6 +283,12 @@ def _text_rule(line: str) -> Rule:
             break
     condition = _COUNTER.sub("", line[:end]).strip()
     matches = (Match("", "", (condition,)),) if condition else ()
-    numbers = (int(counter[1]), int(counter[2])) if counter else (None, None)
-    rest = line[end:].strip()
-    return Rule(matches, target, goto, (), comment[1] if comment else "", *numbers, rest and line)
+    return Rule(
+        matches,
+        target,
+        goto,
+        comment=comment[1] if comment else "",
+        packets=int(counter[1]) if counter else None,
+        octets=int(counter[2]) if counter else None,
+        text=line,
+    )

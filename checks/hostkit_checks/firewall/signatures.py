@@ -12,7 +12,7 @@ from hostkit.diagnosis.signature import Signature
 _NO_CHAIN = "No chain/target/match by that name"
 # firewalld logs every command that fails, and to ask (-C) and to clear (-D, -F, -X) may fail:
 # what counts is a command that adds, or no command at all in the text.
-_ADDED = r"(?: -[AI] (?:(?! -[ACDFIX] ).){0,300}|^(?:(?! -[ACDFINX] ).)*)"
+_ADDED = r"(?: -[AI] (?:(?! -[ACDFIX] ).){0,300}|^(?!.*COMMAND_FAILED)(?:(?! -[ACDFINX] ).)*)"
 _PROBES = ("COMMAND_FAILED", " -C ", " -D ", " -F ", " -X ")
 _DOCKER_RULE = (
     r"ip6?tables[^:]{0,80} -[AI] (?:DOCKER|PREROUTING|OUTPUT|FORWARD|POSTROUTING)\b"
@@ -204,7 +204,8 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         problem="firewalld-blocks-container-traffic",
         anchors=("Host is unreachable",),
-        pattern=r"(?:nslookup: write to|docker (?:run|exec) [^$]{0,300})[^$]{0,80}Host is unreachable",
+        pattern=r"(?:nslookup: write to|docker (?:run|exec) [^$]{0,300})[^$]{0,80}"
+        r"Host is unreachable",
         summary="a container was told that a host is unreachable",
         certainty=Certainty.POSSIBLE,
     ),
