@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 READ_LIMIT = 4 << 20
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16  # the kernel clears as much for each sysctl that is read
 
 
 def read_bounded(path: str, limit: int = READ_LIMIT) -> tuple[bytes, bool]:

@@ -38,12 +38,7 @@ class WriteFile(NamedTuple):
 
     def describe(self) -> str:
         """One sentence."""
-        if self.before is None:
-            return f"create {self.path}"
-        old, new = self.before.content.split(b"\n"), self.content.split(b"\n")
-        blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-        lines = sum(max(i2 - i1, j2 - j1) for tag, i1, i2, j1, j2 in blocks if tag != "equal")
-        return f"change {self.path}, {lines} line{'s' if lines != 1 else ''}"
+        return f"{'create' if self.before is None else 'change'} {self.path}"
 
     def diff(self) -> str:
         """The change, safe to print."""

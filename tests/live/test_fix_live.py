@@ -79,7 +79,8 @@ def there_and_back() -> None:
     before = world()
     assert fix(FIX) == 0
     assert SWITCH.read_text() == "1\n"
-    changed = {key for key in before if before[key] != world()[key]}
+    now = world()
+    changed = {key for key in before if before[key] != now[key]}
     assert str(NET / "conf/b.7/forwarding") in changed
     assert fix(FIX) == 0  # nothing to do
     assert len(changes.journals("").runs()) == 1

@@ -33,7 +33,7 @@ def run_apart(function: Callable[[], object]) -> None:
             os.close(reader)
             _leave_the_host()
             function()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the child must end here
             os.write(writer, traceback.format_exc().encode()[-60000:])
             os._exit(1)
         os._exit(0)
