@@ -17,7 +17,7 @@ OVERLAYS = ("overlay", "overlay2")
 
 
 class Choice(NamedTuple):
-    """`driver` is empty while none was named and none was used: dockerd would pick one.
+    """`driver` is empty when none is named and not exactly one was used before.
 
     `certain` is False when the configuration or the data root could not be read.
     """
@@ -50,7 +50,7 @@ def choice(facts: Facts) -> Choice:
     if len(prior) == 1 and isinstance(roots, Known):
         path = f"{roots.value[0].path}/{prior[0].driver}"
         return Choice(prior[0].driver, False, certain, (Evidence(path, "is not empty"),))
-    return Choice("", False, certain and not prior)
+    return Choice("", False, certain)
 
 
 def served(facts: Facts, stores: tuple[Store, ...]) -> tuple[Store, ...]:

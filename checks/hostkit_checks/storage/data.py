@@ -155,7 +155,7 @@ def configured_driver(facts: Facts) -> Iterator[Outcome]:
     version = facts.known(DOCKER_VERSION)
     if not chosen.driver:
         if chosen.certain:
-            yield NotApplicable("no storage driver is configured or was used")
+            yield NotApplicable("no storage driver is configured, and not one alone was used")
         else:
             yield Unknown("the configuration or the data root could not be read")
         return
