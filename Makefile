@@ -14,7 +14,7 @@ doctor: $(READY)
 	@$(BIN)/hostkit doctor; echo "hostkit exit code: $$?"
 
 test: check
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup
 
 check: $(DEV)
 	$(BIN)/ruff check .

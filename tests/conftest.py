@@ -2,6 +2,7 @@
 """What every test may ask for, and what a test must not leave behind."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hostkit import process
 
 ROOT = Path(__file__).resolve().parent.parent
+_SETTLE_S = 5.0  # a loop device goes a little after the last mount of it
 
 
 @pytest.fixture(scope="session")
@@ -23,11 +25,15 @@ def shared_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need root are skipped without it, and say so."""
-    if os.geteuid() == 0:
-        return
+    """Tests that need root are skipped without it, and say so.
+
+    All that touch the machine run in one worker, so that none takes the loop device of
+    another for its own leftover.
+    """
     for item in items:
-        if item.get_closest_marker("root") is not None:
+        if "live" in item.path.relative_to(ROOT).parts:
+            item.add_marker(pytest.mark.xdist_group("live"))
+        if os.geteuid() != 0 and item.get_closest_marker("root") is not None:
             item.add_marker(
                 pytest.mark.skip(reason="needs root (namespaces, mounts, loop devices)")
             )
@@ -41,9 +47,19 @@ def no_leftovers(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     before = _machine_state()
     yield
-    after = _machine_state()
-    left = [f"{kind}: {line}" for kind in after for line in sorted(after[kind] - before[kind])]
+    left = _left_behind(before)
     assert not left, "left behind on this machine:\n" + "\n".join(left)
+
+
+def _left_behind(before: dict[str, set[str]]) -> list[str]:
+    """What is there now and was not before; the kernel gets a moment to take it away."""
+    deadline = time.monotonic() + _SETTLE_S
+    while True:
+        after = _machine_state()
+        left = [f"{kind}: {line}" for kind in after for line in sorted(after[kind] - before[kind])]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.1)
 
 
 def _machine_state() -> dict[str, set[str]]:

@@ -85,7 +85,7 @@ def test_forwarding_off_is_found_fixed_and_undone(docker_host: SickHost) -> None
     assert docker_host.shell("cat /proc/sys/net/ipv4/ip_forward").strip() == "1"
     assert "ipv4-forwarding-disabled" not in Report(docker_host, "preflight").codes
 
-    taken_back = re.search(r"hostkit undo (\S+)", fixed.stdout)
+    taken_back = re.search(r"hostkit undo (\d\S+)", fixed.stdout)
     assert taken_back is not None
     undone = docker_host.hostkit("undo", taken_back[1], "--yes")
     assert undone.returncode == 0, undone.stderr
@@ -156,6 +156,7 @@ def test_an_ordinary_user_still_sees_forwarding_off(docker_host: SickHost) -> No
 
 
 def test_a_drop_policy_that_cuts_other_bridges_off_is_found(docker_host: SickHost) -> None:
+    docker_host.shell("iptables -P FORWARD DROP")
     docker_host.shell("ip link add br0 type bridge && ip addr add 10.9.0.1/24 dev br0")
     docker_host.shell("ip link add tap0 type veth peer name tap1 && ip link set tap0 master br0")
     docker_host.shell("for i in br0 tap0 tap1; do ip link set $i up; done")
@@ -178,11 +179,13 @@ def test_a_broken_daemon_json_is_found_with_its_line(host: SickHost) -> None:
 
 def test_a_full_data_root_is_found(host: SickHost) -> None:
     small_data_root(host, "-N 4000")
-    host.shell("dd if=/dev/zero of=/var/lib/docker/fill bs=64k 2>/dev/null || true")
+    host.shell(
+        "fallocate -l 7G /var/lib/docker/fill; dd if=/dev/zero of=/var/lib/docker/more bs=1M 2>/dev/null || true"
+    )
     report = Report(host, "preflight")
     assert report.first()["problem"] == "docker-root-disk-full"
     assert "prune" in report.remedy("docker-root-disk-full")
-    host.shell("rm /var/lib/docker/fill")
+    host.shell("rm /var/lib/docker/fill /var/lib/docker/more")
     assert "docker-root-disk-full" not in Report(host, "preflight").codes
 
 
@@ -196,8 +199,8 @@ def test_a_data_root_without_inodes_is_found(host: SickHost) -> None:
 
 def small_data_root(host: SickHost, options: str) -> None:
     """An ext4 file system on a loop file; the loop device ends with the mount."""
-    host.shell("dd if=/dev/zero of=/tmp/disk bs=1M count=24 2>/dev/null")
-    host.shell(f"mkfs.ext4 -q -F {options} /tmp/disk && umount /var/lib/docker")
+    host.shell("truncate -s 8G /tmp/disk && umount /var/lib/docker")
+    host.shell(f"mkfs.ext4 -q -F -m 0 -O ^has_journal {options} /tmp/disk")
     host.shell("mount -o loop /tmp/disk /var/lib/docker")
 
 
