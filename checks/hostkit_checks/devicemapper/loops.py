@@ -15,7 +15,7 @@ from hostkit.diagnosis.finding import (
     Unknown,
 )
 from hostkit.facts.block import BLOCK_DEVICES, Kind
-from hostkit.facts.dataroot import DATA_ROOTS, VOLUMES, Volume
+from hostkit.facts.dataroot import DATA_ROOTS, VOLUME
 from hostkit.facts.fact import Facts
 from hostkit.facts.loop import LOOPS, Loop
 from hostkit.facts.mounts import lies_under
@@ -201,7 +201,7 @@ def _without_file(facts: Facts) -> Outcome:
     title="Can the loop file grow to the size it promises?",
     problems=("loop-lvm-backing-fs-full",),
     needs=(LOOPS,),
-    uses=(VOLUMES, *NEEDED),
+    uses=(VOLUME, *NEEDED),
     profiles=("docker",),
 )
 def loop_lvm_backing(facts: Facts) -> Iterator[Outcome]:
@@ -210,11 +210,13 @@ def loop_lvm_backing(facts: Facts) -> Iterator[Outcome]:
     if file is None:
         yield _without_file(facts)
         return
-    answer = facts.get(VOLUMES)
-    volume = _holding(answer.value, file.path) if isinstance(answer, Known) else None
-    if volume is None:
-        reason = answer.reason if not isinstance(answer, Known) else "its file system is not known"
-        yield Unknown(f"{file.path}: {reason}")
+    answer = facts.get(VOLUME)
+    if not isinstance(answer, Known):
+        yield Unknown(f"{answer.source}: {answer.reason}")
+        return
+    volume = answer.value
+    if file.device and not lies_under(file.path, volume.path):
+        yield Unknown(f"{file.path} lies outside the data root {volume.path}")
         return
     missing = file.apparent - file.allocated
     free = volume.space.available
@@ -234,8 +236,3 @@ def loop_lvm_backing(facts: Facts) -> Iterator[Outcome]:
         ),
         params=(("data_file", file.path),),
     )
-
-
-def _holding(volumes: tuple[Volume, ...], path: str) -> Volume | None:
-    above = [volume for volume in volumes if lies_under(path, volume.path)]
-    return max(above, key=lambda volume: len(volume.path), default=None)
