@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hostkit import plugins
 from hostkit.cli import common
 
+JSON_ONLY = ("problems",)  # too wide for a table
 EXAMPLES = ("hostkit list checks", "hostkit list problems --format json")
 
 
@@ -31,8 +32,8 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     from hostkit.report.table import table
 
-    headings = tuple(rows[0]) if rows else ()
-    cells = [[_cell(value) for value in row.values()] for row in rows]
+    headings = tuple(name for name in rows[0] if name not in JSON_ONLY) if rows else ()
+    cells = [[str(row[name]) for name in headings] for row in rows]
     output.write(table(headings, cells, output.style().width))
     return 0
 
@@ -48,7 +49,3 @@ def _problems(loaded: plugins.Plugins) -> list[dict[str, object]]:
     catalogue = loaded.catalogue()
     problems = sorted(map(catalogue.get, catalogue.codes()), key=lambda one: (one.area, one.code))
     return [{"area": one.area, "code": one.code, "title": one.title} for one in problems]
-
-
-def _cell(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType] - isinstance leaves the item type open

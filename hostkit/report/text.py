@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from hostkit import __version__, text
+from hostkit.diagnosis.advise import Verdict
 from hostkit.diagnosis.finding import Certainty, Evidence, Finding, NotApplicable, Passed, Severity
 from hostkit.diagnosis.problem import Remedy
 from hostkit.diagnosis.rank import Ranked
@@ -47,13 +48,14 @@ def render(report: Report, style: Style, verbosity: Verbosity = Verbosity.NORMAL
         *([] if verbosity is Verbosity.QUIET else [_header(report, style)]),
         *(_block(report, block, style) for block in blocks(report, verbosity)),
     ]
+    verbose = verbosity is Verbosity.VERBOSE
     if verbosity is not Verbosity.QUIET:
         parts += [
-            _advice(report, style),
+            _advice(report, style, everything=verbose),
             _past(report, style),
             _ignored(report, style),
-            _passed(report, style) if verbosity is Verbosity.VERBOSE else [],
-            _unknown(report, style, everything=verbosity is Verbosity.VERBOSE),
+            _passed(report, style) if verbose else [],
+            _unknown(report, style, everything=verbose),
             [line for note in report.diagnosis.notes for line in hang("note: ", note, style.width)],
         ]
     parts.append(_totals(report, style))
@@ -90,14 +92,16 @@ def located(evidence: Evidence) -> str:
 
 
 def _header(report: Report, style: Style) -> list[str]:
-    width = style.width
-    words = " | ".join((f"hostkit {__version__}", *report.identity))
-    lines = hang("", words, width)
-    lines[0] = style.paint("bold", lines[0])
+    lines = [f"hostkit {__version__}"]
+    for piece in map(text.printable, report.identity):
+        if text.width(lines[-1]) + 3 + text.width(piece) <= style.width:
+            lines[-1] += f" | {piece}"
+        else:
+            lines.append(f"  {piece}")
+    lines = [style.paint("bold", line) for line in lines]
     shown = [area for area in areas(report) if area.status is not Status.NOTHING]
     column = max((text.width(area.name) for area in shown), default=0)
-    for area in shown:
-        lines.append(_area_line(area, column, style))
+    lines += [_area_line(area, column, style) for area in shown]
     return lines
 
 
@@ -177,15 +181,20 @@ def _price(remedy: Remedy) -> str:
     return f" ({said})" if said else ""
 
 
-def _advice(report: Report, style: Style) -> list[str]:
+def _advice(report: Report, style: Style, *, everything: bool) -> list[str]:
     if report.advice is None:
         return []
+    ranked = report.advice.ranked
+    shown = [one for one in ranked if everything or one.verdict is not Verdict.IMPOSSIBLE]
+    hidden = [text.printable(one.driver) for one in ranked if one not in shown]
     lines = hang("storage: ", report.advice.summary, style.width)
-    names = max((len(one.driver) for one in report.advice.ranked), default=0)
-    verdicts = max((len(one.verdict) for one in report.advice.ranked), default=0)
-    for one in report.advice.ranked:
+    names = max((len(one.driver) for one in shown), default=0)
+    verdicts = max((len(one.verdict) for one in shown), default=0)
+    for one in shown:
         label = f"{text.printable(one.driver):<{names}}  {one.verdict:<{verdicts}}  "
         lines += hang(label, one.because.text if one.because else "", style.width, indent=2)
+    if hidden:
+        lines += hang("impossible here: ", f"{', '.join(hidden)} (-v says why)", style.width, 2)
     return lines
 
 
