@@ -4,7 +4,7 @@
 from typing import Literal, NamedTuple
 
 from hostkit import text
-from hostkit.facts.fact import Fact, Facts
+from hostkit.facts.fact import Fact, Facts, read_text, refuse
 from hostkit.host.answer import Answer, Known, Unreadable
 from hostkit.host.base import Host
 
@@ -24,6 +24,8 @@ _CANDIDATES = frozenset(
 )
 _COMMAND_LIMIT = 1 << 16
 _PROCESSES_LIMIT = 20000
+_PID_DIGITS = 10
+PID_FILE_PATH = "/var/run/docker.pid"
 
 
 class Process(NamedTuple):
@@ -123,5 +125,43 @@ def _process(host: Host, pid: int) -> Process | None:
     return Process(pid, role, argv, nested)
 
 
+class PidFile(NamedTuple):
+    """docker.pid: the process that it names. `argv` is empty when that one is gone."""
+
+    path: str
+    pid: int
+    argv: tuple[str, ...]
+
+    @property
+    def names_dockerd(self) -> bool:
+        """Whether the process is a dockerd, so that the file is right."""
+        return role_of(self.argv) == "dockerd"
+
+
+def parse_pid(content: str) -> int:
+    """The number in a pid file; 1 and below is nobody's.
+
+    >>> parse_pid(" 4242 ")
+    4242
+    """
+    word = content.strip()
+    if not (word.isascii() and word.isdigit()) or len(word) > _PID_DIGITS or int(word) <= 1:
+        refuse("not the number of a process")
+    return int(word)
+
+
+def _pid_file(facts: Facts) -> Answer[PidFile]:
+    answer = read_text(facts.host, PID_FILE_PATH, parse_pid, 64)
+    if not isinstance(answer, Known):
+        return answer
+    pid = answer.value
+    command = facts.host.read(f"/proc/{pid}/cmdline", _COMMAND_LIMIT)
+    if isinstance(command, Unreadable):
+        return command
+    argv = parse_cmdline(command.value) if isinstance(command, Known) else ()
+    return Known(PidFile(PID_FILE_PATH, pid, argv), PID_FILE_PATH)
+
+
+PID_FILE: Fact[PidFile] = Fact("docker.pid", _pid_file, waits=False)
 # Hundreds of small reads: worth doing beside the facts that wait for a program.
 ENGINE_PROCESSES: Fact[EngineProcesses] = Fact("engine processes", _gather, waits=True)

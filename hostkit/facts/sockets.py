@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hostkit import text
-from hostkit.facts.fact import Fact, Facts
+from hostkit.facts.fact import Fact, Facts, read_text
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import FileKind
 
@@ -36,11 +36,19 @@ class Socket(NamedTuple):
     listening: bool | None
 
 
+class Caller(NamedTuple):
+    """Who asks: the user that hostkit runs as."""
+
+    uid: int
+    gids: tuple[int, ...]
+
+
 class Sockets(NamedTuple):
     """The sockets that are there, and the group file's gid for `docker`, if any."""
 
     sockets: tuple[Socket, ...]
     docker_gid: int | None = None
+    caller: Caller | None = None
     unreadable: tuple[Unreadable, ...] = ()
 
     def get(self, path: str) -> Socket | None:
@@ -80,6 +88,20 @@ def parse_net_unix(content: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def parse_caller(status: str) -> Caller:
+    r"""Effective uid and all groups of a /proc/self/status.
+
+    >>> parse_caller("Uid:\t1000\t1000\t1000\t1000\nGid:\t100\t100\t100\t100\nGroups:\t27 994\n")
+    Caller(uid=1000, gids=(100, 27, 994))
+    """
+    fields = {
+        name: [int(word) for word in rest.split()]
+        for name, _, rest in (line.partition(":") for line in status.splitlines())
+        if name in ("Uid", "Gid", "Groups")
+    }
+    return Caller(fields["Uid"][1], (fields["Gid"][1], *fields.get("Groups", ())))
+
+
 def parse_group_file(content: str) -> Mapping[int, str]:
     r"""The names of groups by gid (group(5)); the first name of a gid counts.
 
@@ -117,7 +139,9 @@ def _gather(facts: Facts) -> Answer[Sockets]:
         heard = None if listening is None else path in listening
         found.append(Socket(path, stat.kind, stat.mode, stat.uid, stat.gid, group, heard))
     docker_gid = next((gid for gid, name in groups.items() if name == "docker"), None)
-    return Known(Sockets(tuple(found), docker_gid, tuple(unreadable)), "/run")
+    caller = read_text(host, "/proc/self/status", parse_caller)
+    who = caller.value if isinstance(caller, Known) else None
+    return Known(Sockets(tuple(found), docker_gid, who, tuple(unreadable)), "/run")
 
 
 SOCKETS: Fact[Sockets] = Fact("sockets", _gather, waits=False)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of this area (daemon)."""
+"""Whether the engine runs, and whether it would start again."""
 
 from hostkit.diagnosis.check import Check
+from hostkit_checks.daemon.configuration import CONFIGURATION_CHECKS
+from hostkit_checks.daemon.running import RUNNING_CHECKS
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (*RUNNING_CHECKS, *CONFIGURATION_CHECKS)
