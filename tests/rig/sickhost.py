@@ -175,7 +175,7 @@ class SickHost:
         """Stop it as a service manager would, and wait until it is gone."""
         self.shell(
             "pid=$(cat /var/run/docker.pid) && kill $pid &&"
-            " for i in $(seq 100); do [ -d /proc/$pid ] || break; sleep 0.1; done"
+            " for i in $(seq 100); do [ -e /proc/$pid/exe ] || break; sleep 0.1; done"
         )
 
     def import_busybox(self, name: str = "busybox") -> None:
