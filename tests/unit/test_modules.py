@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Modules: loaded, built in, loadable, missing, and when nobody can say."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hostkit.facts.machine import MACHINE, Machine, Virtualization
+from hostkit.facts.modules import MODULES, Modules, ModuleState, parse_proc_modules
+from hostkit.host.answer import Unreadable
+from tests.fakes import make_facts
+
+RELEASE = "3.10.0-693.el7.x86_64"
+FOLDER = f"/lib/modules/{RELEASE}"
+LOADED = "overlay 91659 2 - Live 0xffffffffc0a4d000\nbr_netfilter 22256 0 - Live 0x0 (OE)\n"
+DEP = """kernel/fs/overlayfs/overlay.ko.xz:
+kernel/net/netfilter/xt_addrtype.ko.xz: kernel/net/netfilter/x_tables.ko.xz
+kernel/net/netfilter/x_tables.ko.xz:
+kernel/drivers/md/dm-thin-pool.ko.zst: kernel/drivers/md/dm-mod.ko.zst
+kernel/drivers/md/dm-mod.ko.zst:
+extra/aufs.ko:
+"""
+BUILTIN = "kernel/fs/ext4/ext4.ko\nkernel/drivers/block/loop.ko\n"
+CONFIG = "CONFIG_MODULES=y\nCONFIG_VETH=y\nCONFIG_VXLAN=m\n"
+HOST: dict[str, str | bytes] = {
+    "/proc/sys/kernel/osrelease": RELEASE,
+    "/proc/modules": LOADED,
+    f"{FOLDER}/modules.dep": DEP,
+    f"{FOLDER}/modules.builtin": BUILTIN,
+    f"/boot/config-{RELEASE}": CONFIG,
+}
+METAL = Machine("x86_64", 64, 64, Virtualization.NONE)
+
+
+def modules(files: dict[str, str | bytes], machine: Machine = METAL, **host: object) -> Modules:
+    return make_facts(files, given={MACHINE: machine}, **host).value(MODULES)
+
+
+def without(*names: str) -> dict[str, str | bytes]:
+    return {path: content for path, content in HOST.items() if not path.endswith(names)}
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("overlay", ModuleState.LOADED),
+        ("br-netfilter", ModuleState.LOADED),
+        ("br_netfilter", ModuleState.LOADED),
+        ("ext4", ModuleState.BUILTIN),
+        ("veth", ModuleState.BUILTIN),  # only the configuration says so
+        ("xt_addrtype", ModuleState.LOADABLE),
+        ("dm_thin_pool", ModuleState.LOADABLE),
+        ("dm-thin-pool", ModuleState.LOADABLE),
+        ("aufs", ModuleState.LOADABLE),  # not in the configuration: from another source
+        ("vxlan", ModuleState.MISSING),  # configured, and its package not installed
+        ("br", ModuleState.MISSING),  # a prefix of bridge and br_netfilter is no match
+        ("tables", ModuleState.MISSING),
+    ],
+)
+def test_states_on_a_plain_host(name: str, state: ModuleState):
+    assert modules(HOST).state(name) is state
+
+
+def test_a_kernel_updated_and_not_rebooted():
+    files = without("modules.dep", "modules.builtin")
+    found = modules({**files, "/lib/modules/3.10.0-1160.el7.x86_64/kernel/x": ""})
+    assert found.directory_missing
+    assert found.installed == ("3.10.0-1160.el7.x86_64",)
+    assert found.state("overlay") is ModuleState.LOADED
+    assert found.state("vxlan") is ModuleState.MISSING
+    assert found.state("veth") is ModuleState.BUILTIN
+    assert found.state("unheard_of") is ModuleState.UNKNOWN
+
+
+def test_an_empty_husk_of_a_folder_is_a_missing_one():
+    files = without("modules.dep", "modules.builtin")
+    assert modules({**files, f"{FOLDER}/modules.alias.bin": ""}).directory_missing
+
+
+def test_a_folder_with_modules_and_no_index_is_not_missing():
+    files = without("modules.dep")
+    found = modules({**files, f"{FOLDER}/kernel/fs/overlay.ko": ""})
+    assert not found.directory_missing
+    assert found.available is None
+
+
+def test_inside_a_container_the_missing_folder_says_nothing():
+    lxc = METAL._replace(virtualization=Virtualization.LXC)
+    found = modules(without("modules.dep", "modules.builtin"), lxc)
+    assert not found.directory_missing
+    assert found.state("vxlan") is ModuleState.UNKNOWN
+
+
+def test_a_kernel_without_module_support_needs_no_folder():
+    config = "# CONFIG_MODULES is not set\nCONFIG_OVERLAY_FS=y\n"
+    found = modules(
+        {"/proc/sys/kernel/osrelease": "6.18.44-fc-v657", "/boot/config-6.18.44-fc-v657": config}
+    )
+    assert (found.supported, found.directory_missing) == (False, False)
+    assert found.loaded == frozenset()
+    assert found.state("overlay") is ModuleState.BUILTIN
+    assert found.state("dm_mod") is ModuleState.MISSING
+    assert found.state("unheard_of") is ModuleState.UNKNOWN
+
+
+def test_an_unreadable_list_is_not_an_empty_one():
+    files = without("/proc/modules", "modules.dep", f"config-{RELEASE}")
+    found = modules(files, unreadable=["/proc/modules", f"{FOLDER}/modules.dep"])
+    assert found.loaded is None
+    assert not found.directory_missing
+    assert found.state("overlay") is ModuleState.UNKNOWN
+
+
+def test_a_broken_list_is_unreadable():
+    facts = make_facts({**HOST, "/proc/modules": "<html>\n"}, given={MACHINE: METAL})
+    assert isinstance(facts.get(MODULES), Unreadable)
+
+
+def test_loading_switched_off_until_the_next_boot_is_told():
+    assert modules({**HOST, "/proc/sys/kernel/modules_disabled": "1\n"}).loading_disabled
+    assert not modules(HOST).loading_disabled
+
+
+def test_the_folder_below_usr_is_found():
+    files = without("modules.dep", "modules.builtin")
+    found = modules({**files, f"/usr{FOLDER}/modules.dep": DEP})
+    assert found.state("xt_addrtype") is ModuleState.LOADABLE
+    assert found.folder == f"/usr{FOLDER}"
+
+
+@given(st.text(max_size=300), st.binary(max_size=200), st.text(max_size=20))
+def test_any_text(content: str, data: bytes, name: str):
+    try:
+        parse_proc_modules(content)
+    except ValueError:
+        pass
+    assert Modules(None, data, data, True, False, "").state(name) in ModuleState
