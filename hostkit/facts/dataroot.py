@@ -7,7 +7,7 @@ Docker itself is never asked: with the wrong driver it does not see what is ther
 import json
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 from hostkit.facts.daemonconfig import DAEMON_CONFIG, DEFAULT_DATA_ROOT
 from hostkit.facts.fact import Fact, Facts, read_text, refuse
@@ -96,18 +96,19 @@ def parse_repositories(content: str) -> Repositories:
     >>> parse_repositories('{"Repositories": {"app": {"app:1": "sha256:aa"}}}')
     Repositories(tagged=frozenset({'aa'}), tags=1)
     """
-    names: Any = json.loads(content)
-    repositories: Any = names.get("Repositories") if isinstance(names, dict) else None
-    if not isinstance(repositories, dict):
-        refuse("no Repositories in it")
+    tree: object = json.loads(content)
     tagged: list[str] = []
-    for references in repositories.values():
-        if not isinstance(references, dict):
-            refuse("a repository that is not a map of its tags")
-        for reference, image in references.items():
-            if "@" not in str(reference):
+    for references in _members(_members(tree).get("Repositories")).values():
+        for reference, image in _members(references).items():
+            if "@" not in reference:
                 tagged.append(str(image).removeprefix("sha256:"))
     return Repositories(frozenset(tagged), len(tagged))
+
+
+def _members(tree: object) -> dict[str, object]:
+    if not isinstance(tree, dict):
+        refuse("not a map of repositories to their tags")
+    return cast("dict[str, object]", tree)
 
 
 def _place(facts: Facts) -> Answer[Place]:

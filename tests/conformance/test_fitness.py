@@ -11,7 +11,7 @@ from hostkit.facts.fitness import Fitness, Reason, Weight
 from hostkit.facts.target import TARGET, Target
 from hostkit.files import READ_LIMIT
 from hostkit.host.answer import Answer, Known, Unreadable
-from hostkit.host.base import FileStat, Output, SourceKind, Space
+from hostkit.host.base import FileStat, Output, SourceKind, Space, Tail
 from hostkit.host.commands import Command
 from hostkit.host.local import LocalHost
 from hostkit.storage.driver import DRIVER_API, DriverPlugin
@@ -29,6 +29,10 @@ class ClosedHost:
     privileged = False
 
     def read(self, path: str, limit: int = READ_LIMIT) -> Answer[bytes]:
+        del limit
+        return _closed(path)
+
+    def tail(self, path: str, limit: int) -> Answer[Tail]:
         del limit
         return _closed(path)
 

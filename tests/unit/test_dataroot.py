@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hostkit.facts import dataroot
 from hostkit.facts.daemonconfig import DAEMON_CONFIG, DaemonConfig
 from hostkit.facts.daemonjson import Setting
-from hostkit.facts.dataroot import DATA_ROOTS, PLACE, VOLUMES, DataRoot, parse_repositories
+from hostkit.facts.dataroot import DATA_ROOTS, PLACE, VOLUMES, DataRoot, Store, parse_repositories
 from hostkit.facts.fact import Facts
 from hostkit.facts.mounts import MOUNTS, parse_mountinfo
 from hostkit.host.answer import Absent, Known, Unreadable
@@ -36,9 +36,7 @@ def image_files(driver: str, tagged: dict[str, str], ids: tuple[str, ...]) -> di
 
 
 def read(files: dict[str, str], **host: Any) -> DataRoot:
-    answer = make_facts(files, given=NO_CONFIG, **host).get(DATA_ROOTS)
-    assert isinstance(answer, Known), answer
-    return answer.value[0]
+    return make_facts(files, given=NO_CONFIG, **host).value(DATA_ROOTS)[0]
 
 
 def test_a_driver_that_was_used_is_counted() -> None:
@@ -52,7 +50,7 @@ def test_a_driver_that_was_used_is_counted() -> None:
     )
     store = root.store("overlay2")
     assert store is not None
-    assert store == ("overlay2", True, 1, 2, 1, 1)
+    assert store == Store("overlay2", True, layers=1, images=2, dangling=1, containers=1)
     assert store.used
     assert [s.driver for s in root.occupied()] == ["overlay2"]
 

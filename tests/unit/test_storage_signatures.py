@@ -183,7 +183,7 @@ def test_every_code_is_explained_and_every_explanation_can_be_reached() -> None:
 
 
 def test_reported_messages_name_their_topic(shared_data: Path) -> None:
-    wrong = []
+    wrong: list[tuple[str, str, set[str]]] = []
     for line in (shared_data / "reports.jsonl").read_text().splitlines():
         row = json.loads(line)
         got = set(codes(row["text"]))

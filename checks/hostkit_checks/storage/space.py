@@ -23,8 +23,9 @@ FILLING_PERCENT = 85
 _GIB = 1 << 30
 # With this much left a large volume at 85 % is in no danger, and at 95 % not yet.
 ROOM = 100 * _GIB
-# Less than this does not take an image, however small the volume is.
+# Less than this does not take a larger image, whatever the percentage of a small volume.
 LEAST = 1 * _GIB
+HALF_PERCENT = 50
 
 
 @check(
@@ -59,7 +60,8 @@ def space(facts: Facts) -> Iterator[Outcome]:
 def _severity(percent: int, left: int) -> Severity | None:
     if percent >= FULL_PERCENT:
         return Severity.ERROR if left < ROOM else Severity.WARNING
-    if left < LEAST or (percent >= FILLING_PERCENT and left < ROOM):
+    filling = percent >= FILLING_PERCENT and left < ROOM
+    if filling or (percent >= HALF_PERCENT and left < LEAST):
         return Severity.WARNING
     return None
 
