@@ -134,8 +134,10 @@ def _rule(expressions: list[dict[str, Any]], comment: str) -> Rule:
             name = str(details.get("name", ""))
             if details.get("type") == "target":
                 rule = rule._replace(target=name)
-            else:
+            elif name:
                 matches.append(Match(name, ""))
+            else:  # before nft 1.0 not even that: a condition or a target
+                matches.append(Match("", "", (kind,)))
         elif kind not in _NO_CONDITION:
             matches.append(Match("", "", (f"{kind} {_words(data)}".strip(),)))
     return rule._replace(matches=tuple(matches))
@@ -173,7 +175,7 @@ def _words(value: Any) -> str:
             return f"{_words(inner.get('addr'))}/{_words(inner.get('len'))}"
         if kind == "range" and isinstance(inner, list):
             return "-".join(_words(one) for one in inner)
-        if kind in ("payload", "meta", "set", "concat", "elem"):
+        if kind in ("payload", "meta", "key", "set", "concat", "elem"):
             return _words(inner)
         return f"{kind} {_words(inner)}".strip()
     return " ".join(_words(inner) for inner in value.values())
