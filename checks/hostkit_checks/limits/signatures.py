@@ -1,6 +1,170 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages about this area (limits)."""
+"""Messages about memory that ran out, watches, open files, and clocks."""
 
+from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
 
-SIGNATURES: tuple[Signature, ...] = ()
+_OOM: tuple[Signature, ...] = (
+    # Linux mm/oom_kill.c: a container at its own limit ...
+    Signature(
+        problem="oom-killed",
+        anchors=("emory cgroup out of memory",),
+        pattern=r"out of memory: Kill(?:ed)? process (?P<pid>\d+) \((?P<program>[^)]{1,16})\)",
+        summary="the kernel killed {program}: its container was at its memory limit",
+    ),
+    # ... and the whole machine out of memory.
+    Signature(
+        problem="oom-killed",
+        anchors=("Out of memory: Kill",),
+        pattern=r"Out of memory: Kill(?:ed)? process (?P<pid>\d+) \((?P<program>[^)]{1,16})\)",
+        summary="the kernel killed {program}: the whole host was out of memory",
+    ),
+    Signature(
+        problem="oom-killed",
+        anchors=("invoked oom-killer",),
+        pattern=r"(?P<program>[^\s:\]]{1,64}) invoked oom-killer",
+        summary="{program} asked for memory that was not there: the OOM killer ran",
+    ),
+    Signature(
+        problem="oom-killed",
+        anchors=("oom-kill:constraint=",),
+        summary="the kernel's OOM killer ran",
+    ),
+    # docker inspect, kubectl describe.
+    Signature(
+        problem="oom-killed",
+        anchors=("OOMKilled",),
+        pattern=r"OOMKilled\"?\s?[:=]\s?true|Reason: OOMKilled|\bOOMKilled \d",
+        summary="the container was killed for its memory",
+        reach=80,
+    ),
+    # containerd's event, in dockerd's and containerd's log.
+    Signature(
+        problem="oom-killed",
+        anchors=("TaskOOM event",),
+        summary="containerd reported a container killed for its memory",
+    ),
+)
+
+_INOTIFY: tuple[Signature, ...] = (
+    # inotify_init(2): EMFILE. Printed by kubelet, Go's fsnotify, tail, systemd.
+    Signature(
+        problem="inotify-limit",
+        anchors=("inotify", "oo many open files"),
+        summary="no more inotify instances for this user (not open files)",
+        reach=200,
+    ),
+    Signature(
+        problem="inotify-limit",
+        anchors=("fsnotify", "oo many open files"),
+        summary="no more inotify instances for this user (not open files)",
+        reach=200,
+    ),
+    Signature(
+        problem="inotify-limit",
+        anchors=("Failed to allocate directory watch: Too many open files",),
+        summary="systemd found no inotify instance free",
+    ),
+    # .NET
+    Signature(
+        problem="inotify-limit",
+        anchors=("on the number of inotify instances has been reached",),
+        pattern=r"user limit \((?P<limit>\d+)\)",
+        summary="the limit of {limit} inotify instances is reached",
+    ),
+    # inotify_add_watch(2): ENOSPC, which is no full disk. Node.js, Go, inotify-tools.
+    Signature(
+        problem="inotify-limit",
+        anchors=("inotify", "o space left on device"),
+        summary="no more inotify watches for this user (the disk is not full)",
+        reach=200,
+    ),
+    Signature(
+        problem="inotify-limit",
+        anchors=("fsnotify", "o space left on device"),
+        summary="no more inotify watches for this user (the disk is not full)",
+        reach=200,
+    ),
+    Signature(
+        problem="inotify-limit",
+        anchors=("number of file watchers reached",),
+        summary="no more inotify watches for this user (the disk is not full)",
+    ),
+    Signature(
+        problem="inotify-limit",
+        anchors=("limit on inotify watches reached",),
+        summary="no more inotify watches for this user",
+    ),
+    Signature(
+        problem="inotify-limit",
+        anchors=("ENOSPC", "watch"),
+        pattern=r"watch[^.\n]{0,200}ENOSPC|ENOSPC[^.\n]{0,120}(?:watch|inotify)",
+        summary="no more inotify watches for this user (the disk is not full)",
+        reach=200,
+    ),
+)
+
+_CLOCK: tuple[Signature, ...] = (
+    # Go 1.15 and later (crypto/x509) tells the two times.
+    Signature(
+        problem="clock-skew",
+        anchors=("certificate has expired or is not yet valid", "current time"),
+        pattern=r"current time (?P<now>[\dT:Z+-]{10,25}) is before (?P<valid>[\dT:Z+-]{10,25})",
+        summary="this host's clock says {now}, before a certificate became valid ({valid})",
+        reach=300,
+    ),
+    # Go: the certificate may really have expired; the clock is the first thing to look at.
+    Signature(
+        problem="clock-skew",
+        anchors=("x509: certificate has expired or is not yet valid",),
+        summary="a certificate is out of its time: the clock of this host may be wrong",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # OpenSSL, curl, GnuTLS.
+    Signature(
+        problem="clock-skew",
+        anchors=("certificate is not yet valid",),
+        summary="a certificate is not valid yet: this host's clock is behind",
+    ),
+    Signature(
+        problem="clock-skew",
+        anchors=("certificate is not yet activated",),
+        summary="a certificate is not valid yet: this host's clock is behind",
+    ),
+    # apt.
+    Signature(
+        problem="clock-skew",
+        anchors=("is not valid yet", "invalid for another"),
+        pattern=r"Release file for \S+ is not valid yet \(invalid for another (?P<time>[\w ]+)\)",
+        summary="apt finds a repository from the future: the clock is {time} behind",
+    ),
+    # Amazon's and other object stores behind registries.
+    Signature(
+        problem="clock-skew",
+        anchors=("RequestTimeTooSkewed",),
+        summary="an object store refused a request for its time",
+    ),
+)
+
+_FILES: tuple[Signature, ...] = (
+    # EMFILE in dockerd's or containerd's own log (Go's accept, open, pipe).
+    Signature(
+        problem="open-files-limit",
+        anchors=("too many open files",),
+        pattern=r"accept4?[^;]{0,160}: too many open files|(?:dockerd|containerd|runc)[^;]{0,300}"
+        r"too many open files|Error response from daemon[^;]{0,300}too many open files",
+        unless=("inotify", "fsnotify", "watch"),
+        summary="the engine has no more file descriptors",
+        severity=Severity.ERROR,
+        reach=350,
+    ),
+    # The kernel: all of the machine's (fs/file_table.c).
+    Signature(
+        problem="open-files-limit",
+        anchors=("VFS: file-max limit",),
+        pattern=r"file-max limit (?P<limit>\d+) reached",
+        summary="the whole host has used up its {limit} open files",
+    ),
+)
+
+SIGNATURES: tuple[Signature, ...] = (*_OOM, *_INOTIFY, *_CLOCK, *_FILES)

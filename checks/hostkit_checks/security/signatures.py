@@ -1,6 +1,119 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages about this area (security)."""
+"""Messages of SELinux, AppArmor and seccomp."""
 
+from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
 
-SIGNATURES: tuple[Signature, ...] = ()
+# Types of container processes and files (container-selinux, svirt_lxc before 2017), and
+# programs of the engines.
+_OF_CONTAINERS = (
+    r"container_|svirt_lxc|svirt_sandbox|spc_t|docker|containerd|runc|podman|conmon|crio"
+    r"|/overlay2?/|unlabeled_t"
+)
+
+_SELINUX: tuple[Signature, ...] = (
+    # The kernel's audit, in dmesg, the journal and audit.log (security/selinux/avc.c).
+    Signature(
+        problem="selinux-denial",
+        anchors=("avc:", "denied"),
+        pattern=r"denied \{ (?P<permission>[a-z_ ]+) \} for (?=.{0,400}(?:"
+        + _OF_CONTAINERS
+        + r"))",
+        unless=("permissive=1",),
+        summary="SELinux denied {permission} to a container or its engine",
+        reach=500,
+    ),
+    # setroubleshootd explains a denial.
+    Signature(
+        problem="selinux-denial",
+        anchors=("SELinux is preventing ",),
+        pattern=r"preventing (?P<program>\S+?),? from (?=.{0,400}(?:" + _OF_CONTAINERS + r"))",
+        summary="SELinux prevented an access of {program}",
+    ),
+    # ls -Z: an engine outside its folder, or installed by hand, has a wrong label.
+    Signature(
+        problem="selinux-denial",
+        anchors=(":bin_t:",),
+        pattern=r":bin_t:s0 \S*/(?P<program>dockerd(?:-current)?|docker-runc|docker-containerd)\b",
+        summary="{program} has the label of an ordinary program",
+        reach=200,
+    ),
+    # runc 1.0-rc8 and later on a policy that does not know what it asks for.
+    Signature(
+        problem="selinux-denial",
+        anchors=("write /proc/self/attr/keycreate: permission denied",),
+        summary="the SELinux policy forbids what this runc needs (keycreate)",
+    ),
+    # dockerd up to now: daemon/daemon_unix.go, by driver and kernel.
+    Signature(
+        problem="selinux-overlay-unsupported",
+        anchors=("SELinux is not supported with the",),
+        pattern=r"not supported with the (?P<driver>\w+) graph ?driver",
+        summary="dockerd refuses SELinux with the storage driver {driver} on this kernel",
+    ),
+)
+
+_APPARMOR: tuple[Signature, ...] = (
+    # dockerd 1.13 and later (profiles/apparmor), docker-default before.
+    Signature(
+        problem="apparmor-parser-missing",
+        anchors=("apparmor_parser", "executable file not found"),
+        summary="dockerd does not find apparmor_parser to load its profile",
+        reach=200,
+    ),
+    Signature(
+        problem="apparmor-parser-missing",
+        anchors=("apparmor_parser", "no such file or directory"),
+        pattern=r"(?:exec|stat)[^,;]{0,40}apparmor_parser[\\\"']*: no such file",
+        summary="dockerd does not find apparmor_parser to load its profile",
+        reach=200,
+    ),
+    # check-config.sh of moby.
+    Signature(
+        problem="apparmor-parser-missing",
+        anchors=("apparmor: enabled, but apparmor_parser missing",),
+        summary="AppArmor is on and apparmor_parser is missing",
+    ),
+)
+
+_SECCOMP: tuple[Signature, ...] = (
+    # runc (libcontainer/seccomp) when libseccomp does not know a system call of the profile.
+    Signature(
+        problem="seccomp-too-old",
+        anchors=("error adding seccomp",),
+        pattern=r"error adding seccomp (?:filter )?rule for syscall (?P<syscall>\w+)",
+        summary="libseccomp or runc is too old for the profile's rule for {syscall}",
+    ),
+    # libseccomp-golang, built against or running with an old library.
+    Signature(
+        problem="seccomp-too-old",
+        anchors=("requires libseccomp version",),
+        pattern=r"(?i)requires libseccomp version >=? ?(?P<version>[\d.]+)",
+        summary="libseccomp {version} or later is needed",
+    ),
+    # runc compiled without seccomp, or a kernel without it.
+    Signature(
+        problem="seccomp-too-old",
+        anchors=("config provided but seccomp not supported",),
+        summary="runc was built without seccomp and the container asks for it",
+    ),
+    # glibc 2.34 in an image calls clone3; old profiles answer EPERM instead of ENOSYS.
+    Signature(
+        problem="seccomp-too-old",
+        anchors=("pthread_create", "Operation not permitted"),
+        pattern=r"pthread_create(?: failed)?[^.]{0,80}Operation not permitted",
+        summary="a new image's threads are refused by an old seccomp profile (clone3)",
+        certainty=Certainty.POSSIBLE,
+        reach=200,
+    ),
+    # Alpine 3.14 images: faccessat2 is refused the same way.
+    Signature(
+        problem="seccomp-too-old",
+        anchors=("make: /bin/sh: Operation not permitted",),
+        summary="an image's shell is refused by an old seccomp profile (faccessat2)",
+        severity=Severity.ERROR,
+        certainty=Certainty.POSSIBLE,
+    ),
+)
+
+SIGNATURES: tuple[Signature, ...] = (*_SELINUX, *_APPARMOR, *_SECCOMP)
