@@ -24,6 +24,7 @@ from hostkit.host.answer import Known
 from hostkit.host.local import LocalHost
 from hostkit.plan.plan import Plan
 from hostkit.repair.registry import REPAIRS, automatic
+from hostkit.report.model import safe_params
 from hostkit.system.machine import Machine
 
 EXAMPLES = (
@@ -90,15 +91,18 @@ def fix(args: FixArgs) -> int:
     plan = REPAIRS[remedy.action](looked.facts, remedy, looked.finding)
     if not plan.steps:
         raise Refused(f"{problem.code} is there, but what its remedy sets is set already")
-    if args.format == "text":
-        changes.say(_shown(problem, looked.finding, remedy, plan))
+    if args.format == "text" or not (args.yes or args.dry_run):
+        show = changes.say if args.format == "text" else changes.complain
+        show(_shown(problem, looked.finding, remedy, plan))
     if args.dry_run:
         _report(args, problem, "dry-run", "Nothing was changed.", plan)
         return 0
     if not changes.is_root():
         raise Refused("only root can change this machine", "the same with sudo, or --dry-run")
     changes.confirm("Do this?", yes=args.yes)
-    engine.start(plan)
+    if not engine.start(plan):
+        _report(args, problem, "nothing-to-do", "Nothing to do: it has been set meanwhile.")
+        return 0
     after = _look(problem, loaded, catalogue)
     if after.finding is not None or after.unknown:
         engine.undo(plan.id)
@@ -134,7 +138,7 @@ def _by_hand(args: FixArgs, problem: Problem, facts: Facts, finding: Finding) ->
     """Print the commands for a person; nothing is changed."""
     release = facts.known(OS_RELEASE)
     family = release.package_family if release else "any"
-    params = dict(finding.params)
+    params = safe_params(finding)
     words = [f"{problem.code}: {finding.summary}"]
     every: list[str] = []
     for remedy in problem.remedies:

@@ -28,14 +28,16 @@ class Engine(Generic[M]):
         self._journals = journals
         self._tell = tell
 
-    def start(self, plan: Plan[M]) -> None:
-        """Carry out a new plan.
+    def start(self, plan: Plan[M]) -> bool:
+        """Carry out a new plan; False, and no run is noted, when all of it is so already.
 
         Raises Refused when nothing is changed (any more), StoppedHalfway otherwise.
         """
         with self._journals.lock():
             self.refuse_unfinished()
             self._refuse_conflicts(plan.steps, "this has changed since the plan was made")
+            if not any(step.verify(self._machine) for step in plan.steps):
+                return False
             steps = tuple(write_step(step) for step in plan.steps)
             try:
                 journal = self._journals.create(Header(plan.id, plan.title, plan.created, steps))
@@ -43,6 +45,7 @@ class Engine(Generic[M]):
                 raise Refused(f"the journal cannot be written: {_said(error)}") from None
             with journal:
                 self._carry_out(plan.steps, journal)
+            return True
 
     def refuse_unfinished(self) -> None:
         """Raise Refused while a run is between before and after."""

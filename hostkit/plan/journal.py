@@ -292,7 +292,7 @@ class Journals:
         except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{path} is damaged: {text.printable(str(error))}",
-                "nothing is done by it; `hostkit undo` cannot help, the file says what was changed",
+                "it is not acted upon; its first line says what the run was to change",
             ) from None
 
     def runs(self) -> tuple[Listed, ...]:
@@ -335,7 +335,7 @@ class Journals:
         info = os.lstat(path)
         if not is_kind(info.st_mode):
             raise InputError(f"{path} is a link or no plain file or folder: not used")
-        if info.st_uid != os.geteuid() or info.st_mode & 0o022:
+        if info.st_uid not in (0, os.geteuid()) or info.st_mode & 0o022:
             raise InputError(f"{path} can be written by another user: not used")
 
 

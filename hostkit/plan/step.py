@@ -27,7 +27,7 @@ class Step(Protocol[M_contra]):
         """The change as a unified diff, or "" where there is no text to compare."""
         ...
 
-    def conflicts(self, machine: M_contra) -> Reasons:
+    def conflicts(self, machine: M_contra, /) -> Reasons:
         """Why neither apply nor undo may go on: what somebody else has changed.
 
         Empty when the thing is as it was before, as this step leaves it, or as a killed
@@ -35,19 +35,19 @@ class Step(Protocol[M_contra]):
         """
         ...
 
-    def apply(self, machine: M_contra) -> None:
+    def apply(self, machine: M_contra, /) -> None:
         """Make the change; also when a killed `apply` has begun it."""
         ...
 
-    def verify(self, machine: M_contra) -> Reasons:
+    def verify(self, machine: M_contra, /) -> Reasons:
         """Why the change is not there; empty means done, and `apply` is left out."""
         ...
 
-    def undo(self, machine: M_contra) -> None:
+    def undo(self, machine: M_contra, /) -> None:
         """Bring back what was; also after a half-done `apply` or `undo`."""
         ...
 
-    def restored(self, machine: M_contra) -> Reasons:
+    def restored(self, machine: M_contra, /) -> Reasons:
         """Why the former state is not back; empty means exactly as before."""
         ...
 

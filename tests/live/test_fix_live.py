@@ -13,6 +13,7 @@ import pytest
 
 from hostkit.cli import changes
 from hostkit.cli.fix import FixArgs, fix
+from hostkit.cli.main import main
 from hostkit.cli.undo import UndoArgs, undo
 from hostkit.errors import HostkitError, Refused
 from hostkit.plan.journal import Status
@@ -51,7 +52,7 @@ def bytes_of(path: str) -> bytes:
         os.close(descriptor)
 
 
-def set_up(*, main: bool = False, link: bool = False, late: bool = False) -> None:
+def set_up(*, main_file: bool = False, link: bool = False, late: bool = False) -> None:
     """A host with forwarding off; the interface a0 has its own mind."""
     subprocess.run(
         ["ip", "link", "add", "name", "a0", "type", "veth", "peer", "name", "b.7"], check=True
@@ -59,7 +60,7 @@ def set_up(*, main: bool = False, link: bool = False, late: bool = False) -> Non
     SWITCH.write_text("0")
     (NET / "conf/a0/forwarding").write_text("1")
     (NET / "conf/all/accept_redirects").write_text("0")
-    if main:
+    if main_file:
         MAIN.write_bytes(
             b"# \xff mine\n kernel.panic=1\n-net/ipv4/ip_forward = 0\r\nvm.swappiness = 1"
         )
@@ -76,28 +77,28 @@ def latest() -> str:
 
 
 def there_and_back() -> None:
+    """By the command line, as an operator types it."""
     before = world()
-    assert fix(FIX) == 0
+    assert main(["fix", CODE, "--yes"]) == 0
     assert SWITCH.read_text() == "1\n"
     now = world()
-    changed = {key for key in before if before[key] != now[key]}
-    assert str(NET / "conf/b.7/forwarding") in changed
-    assert fix(FIX) == 0  # nothing to do
+    assert now[f"{NET}/conf/b.7/forwarding"] != before[f"{NET}/conf/b.7/forwarding"]
+    assert main(["preflight", "--select", CODE]) == 0
+    assert main(["fix", CODE, "--yes"]) == 0  # nothing to do
     assert len(changes.journals("").runs()) == 1
-    assert undo(UndoArgs(latest(), yes=True)) == 0
-    assert world() == before
-    assert undo(UndoArgs(latest(), yes=True)) == 0
-    assert world() == before
+    for _ in range(2):
+        assert main(["undo", latest(), "--yes"]) == 0
+        assert world() == before
 
 
 @pytest.mark.parametrize(
     "sick",
     [
         {},
-        {"main": True},
-        {"main": True, "link": True},
+        {"main_file": True},
+        {"main_file": True, "link": True},
         {"late": True},
-        {"main": True, "link": True, "late": True},
+        {"main_file": True, "link": True, "late": True},
     ],
 )
 def test_fix_and_undo_leave_the_host_exactly_as_before(sick: dict[str, bool]) -> None:
@@ -110,7 +111,7 @@ def test_fix_and_undo_leave_the_host_exactly_as_before(sick: dict[str, bool]) ->
 
 def test_the_main_file_is_edited_in_its_line_alone() -> None:
     def story() -> None:
-        set_up(main=True, link=True)
+        set_up(main_file=True, link=True)
         before = MAIN.read_bytes()
         assert fix(FIX) == 0
         assert MAIN.read_bytes() == before.replace(b"ip_forward = 0", b"ip_forward = 1")
@@ -137,7 +138,7 @@ def test_a_later_file_is_outranked() -> None:
 
 def test_a_dry_run_changes_nothing() -> None:
     def story() -> None:
-        set_up(main=True)
+        set_up(main_file=True)
         before = world()
         assert fix(FixArgs(CODE, dry_run=True, format="json")) == 0
         assert world() == before

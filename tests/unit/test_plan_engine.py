@@ -107,7 +107,7 @@ def test_a_failing_step_takes_back_those_before_it(world: World, where: str) -> 
         world.engine.start(world.plan(Refusing(where)))
     assert world.state() == world.before
     assert world.status() is Status.UNDONE
-    assert world.another().start(world.plan()) is None
+    assert world.another().start(world.plan())
 
 
 def test_a_failing_way_back_names_the_next_command(world: World) -> None:
@@ -135,6 +135,13 @@ def test_what_was_so_already_is_not_undone(world: World) -> None:
     assert "already so: create /b" in world.said
     world.engine.undo(plan.id)
     assert set(world.state()) == {"a", "b"}
+
+
+def test_a_plan_of_which_all_is_so_already_is_no_run(world: World) -> None:
+    plan = world.plan()
+    assert world.engine.start(plan)
+    assert not world.engine.start(plan._replace(id=new_plan("", ()).id))
+    assert len(world.journals.runs()) == 1
 
 
 @pytest.mark.parametrize("name", ["a", "b"])
@@ -198,8 +205,16 @@ def test_intent_is_on_disk_before_and_outcome_after_each_change(
         kind = "temporary" if path.endswith(".tmp") else os.path.basename(path)
         return "journal" if path.endswith(".jsonl") else kind
 
-    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append(name_of(fd)), fsync(fd)))
-    monkeypatch.setattr(os, "rename", lambda a, b: (calls.append("RENAME"), rename(a, b)))
+    def noted_fsync(descriptor: int) -> None:
+        calls.append(name_of(descriptor))
+        fsync(descriptor)
+
+    def noted_rename(old: str, new: str) -> None:
+        calls.append("RENAME")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "rename", noted_rename)
     world.engine.start(world.plan())
     change = ["journal", "temporary", "RENAME", "root", "journal"]
     begin = calls.index("journal")

@@ -50,7 +50,10 @@ def test_a_value_the_kernel_refuses_is_an_error_with_its_path(
 def test_a_value_taken_in_part_is_an_error(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "write", lambda *_: 1)
+    def partial(descriptor: int, data: bytes) -> int:
+        return 1
+
+    monkeypatch.setattr(os, "write", partial)
     with pytest.raises(OSError, match="took 1 of 2 bytes"):
         sysctl.write(machine, KEY, "1")
 
