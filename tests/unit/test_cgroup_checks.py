@@ -2,7 +2,7 @@
 """Checks of control groups: each finds, passes, says unknown, knows where it does not apply."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -66,12 +66,15 @@ FULL_V2 = v2("cpuset", "cpu", "io", "memory", "pids")
 NOTHING = Cgroups(CgroupVersion.NONE, controllers(), (), None)
 
 
-def outcome(check: Check, given: Mapping[Fact[Any], Any]) -> Outcome:
+Given: TypeAlias = Mapping[Fact[Any], Any]
+
+
+def outcome(check: Check, given: Given) -> Outcome:
     (found,) = run_checks(make_facts(given=given), (check,))[0].outcomes
     return found
 
 
-def finding(check: Check, given: Mapping[Fact[Any], Any]) -> Finding:
+def finding(check: Check, given: Given) -> Finding:
     found = outcome(check, given)
     assert isinstance(found, Finding), found
     assert found.problem in check.problems
@@ -81,27 +84,27 @@ def finding(check: Check, given: Mapping[Fact[Any], Any]) -> Finding:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_a_host_that_says_nothing_is_unknown_and_never_passes(check: Check):
+def test_a_host_that_says_nothing_is_unknown_and_never_passes(check: Check) -> None:
     assert isinstance(outcome(check, {}), Unknown | NotApplicable)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_unreadable_mounts_are_unknown(check: Check):
+def test_unreadable_mounts_are_unknown(check: Check) -> None:
     (result,) = run_checks(make_facts(unreadable=["/proc/self/mounts"]), (check,))
     assert isinstance(result.outcomes[0], Unknown)
 
 
-def test_nothing_mounted():
+def test_nothing_mounted() -> None:
     assert "no cgroup controller" in finding(cgroup_hierarchies, {CGROUPS: NOTHING}).summary
 
 
-def test_v1_controllers_that_nobody_mounted():
+def test_v1_controllers_that_nobody_mounted() -> None:
     found = finding(cgroup_hierarchies, {CGROUPS: v1("devices", "cpuset")})
     assert found.severity is Severity.ERROR
     assert "devices, cpuset" in found.summary
 
 
-def test_hierarchies_that_are_well():
+def test_hierarchies_that_are_well() -> None:
     assert isinstance(outcome(cgroup_hierarchies, {CGROUPS: v1()}), Passed)
     assert isinstance(outcome(cgroup_hierarchies, {CGROUPS: FULL_V2}), Passed)
     mounts = (*v1().mounts, CgroupMount("/sys/fs/cgroup/unified", 2))
@@ -109,26 +112,29 @@ def test_hierarchies_that_are_well():
     assert isinstance(outcome(cgroup_hierarchies, {CGROUPS: hybrid}), Passed)
 
 
-def test_a_controller_switched_off_or_not_built_is_not_called_unmounted():
+def test_a_controller_switched_off_or_not_built_is_not_called_unmounted() -> None:
     assert isinstance(outcome(cgroup_hierarchies, {CGROUPS: v1(off=("memory",))}), Passed)
     assert isinstance(outcome(cgroup_hierarchies, {CGROUPS: v1(lacking=("cpuset",))}), Passed)
 
 
-def test_v2_lacks_a_controller():
+def test_v2_lacks_a_controller() -> None:
     found = finding(cgroup_controllers, {CGROUPS: v2("io", "memory", "pids")})
     assert "cpu, cpuset" in found.summary
-    given = {CGROUPS: v2("cpu", "memory", "pids"), CMDLINE: parse_cmdline("cgroup_disable=cpuset")}
+    given: Given = {
+        CGROUPS: v2("cpu", "memory", "pids"),
+        CMDLINE: parse_cmdline("cgroup_disable=cpuset"),
+    }
     assert any(e.source == "/proc/cmdline" for e in finding(cgroup_controllers, given).evidence)
 
 
-def test_v2_controllers_there_not_asked_for_and_not_said():
+def test_v2_controllers_there_not_asked_for_and_not_said() -> None:
     assert isinstance(outcome(cgroup_controllers, {CGROUPS: FULL_V2}), Passed)
     assert isinstance(outcome(cgroup_controllers, {CGROUPS: v1()}), NotApplicable)
     silent = FULL_V2._replace(unified=None)
     assert isinstance(outcome(cgroup_controllers, {CGROUPS: silent}), Unknown)
 
 
-def test_the_systemd_hierarchy():
+def test_the_systemd_hierarchy() -> None:
     without = v1()._replace(mounts=v1().mounts[:-1])
     assert finding(cgroup_systemd_hierarchy, {CGROUPS: without}).severity is Severity.WARNING
     assert isinstance(outcome(cgroup_systemd_hierarchy, {CGROUPS: v1()}), Passed)
@@ -140,36 +146,39 @@ OLD = Engine("docker", (19, 3, 15), "19.03.15", "docker-ce-19.03.15")
 NEW = Engine("docker", (20, 10, 24), "20.10.24", "docker-ce-20.10.24")
 
 
-def test_docker_too_old_for_v2():
+def test_docker_too_old_for_v2() -> None:
     found = finding(cgroup_v2_support, {CGROUPS: FULL_V2, DOCKER: OLD})
     assert "19.03.15" in found.summary
-    planned = {CGROUPS: FULL_V2, DOCKER: NEW, TARGET: Target("docker", (19, 3))}
+    planned: Given = {CGROUPS: FULL_V2, DOCKER: NEW, TARGET: Target("docker", (19, 3))}
     assert "19.3" in finding(cgroup_v2_support, planned).summary
 
 
-def test_docker_new_enough_planned_or_with_v1():
+def test_docker_new_enough_planned_or_with_v1() -> None:
     assert isinstance(outcome(cgroup_v2_support, {CGROUPS: FULL_V2, DOCKER: NEW}), Passed)
     assert isinstance(outcome(cgroup_v2_support, {CGROUPS: v1(), DOCKER: OLD}), Passed)
-    planned = {CGROUPS: FULL_V2, DOCKER: OLD, TARGET: Target("docker", (29,))}
+    planned: Given = {CGROUPS: FULL_V2, DOCKER: OLD, TARGET: Target("docker", (29,))}
     assert isinstance(outcome(cgroup_v2_support, planned), Passed)
-    absent = {CGROUPS: FULL_V2, DOCKER: Absent("dockerd", "docker is not installed")}
+    absent: Given = {CGROUPS: FULL_V2, DOCKER: Absent("dockerd", "docker is not installed")}
     assert isinstance(outcome(cgroup_v2_support, absent), Passed)
 
 
-def test_a_docker_whose_version_is_not_known():
-    given = {CGROUPS: FULL_V2, DOCKER: Unreadable("dockerd --version", "did not answer")}
+def test_a_docker_whose_version_is_not_known() -> None:
+    given: Given = {CGROUPS: FULL_V2, DOCKER: Unreadable("dockerd --version", "did not answer")}
     assert isinstance(outcome(cgroup_v2_support, given), Unknown)
 
 
-def test_memory_switched_off_at_boot():
-    given = {CGROUPS: v1(off=("memory",)), CMDLINE: parse_cmdline("ro cgroup_disable=memory")}
+def test_memory_switched_off_at_boot() -> None:
+    given: Given = {
+        CGROUPS: v1(off=("memory",)),
+        CMDLINE: parse_cmdline("ro cgroup_disable=memory"),
+    }
     found = finding(cgroup_memory, given)
     assert found.severity is Severity.WARNING
     assert {e.source for e in found.evidence} == {"/proc/cgroups", "/proc/cmdline"}
     assert finding(cgroup_memory, {CGROUPS: v2("cpu", "pids")}).severity is Severity.WARNING
 
 
-def test_memory_on_unmounted_not_built_or_not_known():
+def test_memory_on_unmounted_not_built_or_not_known() -> None:
     assert isinstance(outcome(cgroup_memory, {CGROUPS: v1()}), Passed)
     assert isinstance(outcome(cgroup_memory, {CGROUPS: FULL_V2}), Passed)
     assert isinstance(outcome(cgroup_memory, {CGROUPS: v1("memory")}), NotApplicable)
@@ -178,20 +187,20 @@ def test_memory_on_unmounted_not_built_or_not_known():
     assert isinstance(outcome(cgroup_memory, {CGROUPS: nothing_said}), Unknown)
 
 
-def test_a_v2_kernel_whose_proc_cgroups_lists_only_v1_is_no_fault():
+def test_a_v2_kernel_whose_proc_cgroups_lists_only_v1_is_no_fault() -> None:
     """Newer kernels leave controllers that v1 does not have out of /proc/cgroups."""
     bare = FULL_V2._replace(controllers=(Controller("cpuset", 0, True),))
     assert isinstance(outcome(cgroup_memory, {CGROUPS: bare}), Passed)
 
 
-def test_swap_limits():
-    off = {SWAP_LIMIT: Known(False, "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")}
+def test_swap_limits() -> None:
+    off: Given = {SWAP_LIMIT: Known(False, "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")}
     found = finding(swap_limit, {**off, CMDLINE: parse_cmdline("ro")})
     assert found.severity is Severity.WARNING
     assert found.evidence[1].excerpt == "no swapaccount=1"
-    on = {SWAP_LIMIT: Known(True, "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")}
+    on: Given = {SWAP_LIMIT: Known(True, "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")}
     assert isinstance(outcome(swap_limit, on), Passed)
-    none = {SWAP_LIMIT: Absent("/proc/swaps", "the kernel was built without swap")}
+    none: Given = {SWAP_LIMIT: Absent("/proc/swaps", "the kernel was built without swap")}
     assert isinstance(outcome(swap_limit, none), NotApplicable)
-    unknown = {SWAP_LIMIT: Unreadable("/proc/self/cgroup", "denied")}
+    unknown: Given = {SWAP_LIMIT: Unreadable("/proc/self/cgroup", "denied")}
     assert isinstance(outcome(swap_limit, unknown), Unknown)

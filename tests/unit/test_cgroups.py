@@ -49,11 +49,11 @@ V2: dict[str, str | bytes] = {
         ("proc /proc proc rw 0 0\n", CgroupVersion.NONE),
     ],
 )
-def test_versions(mounts: str, version: CgroupVersion):
+def test_versions(mounts: str, version: CgroupVersion) -> None:
     assert make_facts({MOUNTS: mounts}).value(CGROUPS).version is version
 
 
-def test_co_mounted_controllers_and_names():
+def test_co_mounted_controllers_and_names() -> None:
     mounts = parse_cgroup_mounts(
         "cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,seclabel,nosuid,cpuacct,cpu 0 0\n" + SYSTEMD
     )
@@ -61,7 +61,7 @@ def test_co_mounted_controllers_and_names():
     assert (mounts[1].name, mounts[1].controllers) == ("systemd", ())
 
 
-def test_controllers_off_on_and_not_known():
+def test_controllers_off_on_and_not_known() -> None:
     facts = make_facts(
         {MOUNTS: V1_MOUNTS, "/proc/cgroups": HEAD + "memory\t0\t1\t0\ncpu\t1\t1\t1\n"}
     )
@@ -74,16 +74,16 @@ def test_controllers_off_on_and_not_known():
     assert cgroups.usable("rdma") is False
 
 
-def test_v2_that_does_not_say_its_controllers_leaves_them_unknown():
+def test_v2_that_does_not_say_its_controllers_leaves_them_unknown() -> None:
     assert make_facts({MOUNTS: V2_MOUNTS}).value(CGROUPS).usable("memory") is None
 
 
-def test_unreadable_mounts_are_not_no_mounts():
+def test_unreadable_mounts_are_not_no_mounts() -> None:
     assert isinstance(make_facts(unreadable=[MOUNTS]).get(CGROUPS), Unreadable)
     assert make_facts({MOUNTS: ""}).value(CGROUPS).controllers is None
 
 
-def test_swap_in_v1_is_told_by_its_file():
+def test_swap_in_v1_is_told_by_its_file() -> None:
     files: dict[str, str | bytes] = {MOUNTS: V1_MOUNTS, "/proc/swaps": ""}
     path = f"{ROOT}/memory/memory.memsw.limit_in_bytes"
     assert make_facts({**files, path: "1"}).get(SWAP_LIMIT) == Known(True, path)
@@ -91,14 +91,14 @@ def test_swap_in_v1_is_told_by_its_file():
     assert isinstance(make_facts(files, unreadable=[path]).get(SWAP_LIMIT), Unreadable)
 
 
-def test_swap_in_v2_is_told_by_our_own_group():
+def test_swap_in_v2_is_told_by_our_own_group() -> None:
     group = f"{ROOT}/user.slice/user-0.slice"
     files = {**V2, f"{group}/memory.max": "max"}
     assert make_facts(files).value(SWAP_LIMIT) is False
     assert make_facts({**files, f"{group}/memory.swap.max": "max"}).value(SWAP_LIMIT) is True
 
 
-def test_the_root_group_of_v2_has_no_limits_and_proves_nothing():
+def test_the_root_group_of_v2_has_no_limits_and_proves_nothing() -> None:
     files = {**V2, "/proc/self/cgroup": "0::/\n", f"{ROOT}/system.slice/memory.max": "max"}
     path = f"{ROOT}/system.slice/memory.swap.max"
     assert make_facts({**files, path: "max"}).get(SWAP_LIMIT) == Known(True, path)
@@ -111,11 +111,11 @@ def test_the_root_group_of_v2_has_no_limits_and_proves_nothing():
     assert make_facts(off).value(SWAP_LIMIT) is False
 
 
-def test_a_kernel_without_swap_has_nothing_to_limit():
+def test_a_kernel_without_swap_has_nothing_to_limit() -> None:
     assert isinstance(make_facts({MOUNTS: V1_MOUNTS}).get(SWAP_LIMIT), Absent)
 
 
-def test_real_captures(shared_data: Path):
+def test_real_captures(shared_data: Path) -> None:
     rpi = (shared_data / "outputs/proc-cgroups-memory-off-rpi5__raspberrypi-5933.txt").read_text()
     table = rpi[rpi.index("#subsys_name") :].split("\n\n")[0].split("```")[0]
     memory = next(c for c in parse_proc_cgroups(table) if c.name == "memory")
@@ -124,13 +124,13 @@ def test_real_captures(shared_data: Path):
     assert {"cpu", "memory", "devices"} <= {c.name for c in parse_proc_cgroups(rhel)}
 
 
-def test_own_group():
+def test_own_group() -> None:
     assert own_group("1:cpu:/\n0::/a/b\n") == "/a/b"
     assert own_group("1:cpu:/\n") is None
 
 
 @given(st.text(max_size=400))
-def test_any_text(content: str):
+def test_any_text(content: str) -> None:
     parse_cgroup_mounts(content)
     own_group(content)
     try:

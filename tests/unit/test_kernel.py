@@ -38,18 +38,20 @@ from tests.fakes import make_facts
         ("6.1.0-rpi6-rpi-2712", (6, 1, 0), None),
     ],
 )
-def test_releases_of_many_distributions(release: str, numbers: tuple[int, ...], el: int | None):
+def test_releases_of_many_distributions(
+    release: str, numbers: tuple[int, ...], el: int | None
+) -> None:
     found = parse_release(release + "\n")
     assert (found.text, found.numbers, found.el) == (release, numbers, el)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "linux", "4", "4.1 5.1", "x86_64 4.1"])
-def test_what_is_no_release_is_refused(text: str):
+def test_what_is_no_release_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no kernel release"):
         parse_release(text)
 
 
-def test_el7_is_compared_by_its_release_part_in_rpm_order():
+def test_el7_is_compared_by_its_release_part_in_rpm_order() -> None:
     old, new = parse_release("3.10.0-693.2.2.el7.x86_64"), parse_release("3.10.0-1160.el7.x86_64")
     assert new.el_at_least("3.10.0-693.2.2.el7")
     assert not old.el_at_least("3.10.0-1160")
@@ -58,7 +60,7 @@ def test_el7_is_compared_by_its_release_part_in_rpm_order():
     assert parse_release("4.18.0-80.el8.x86_64").el_at_least("3.10.0-1160")
 
 
-def test_a_kernel_that_is_not_red_hats_is_never_judged_by_red_hats_numbers():
+def test_a_kernel_that_is_not_red_hats_is_never_judged_by_red_hats_numbers() -> None:
     assert not parse_release("4.14.35-1902.el7uek.x86_64").el_at_least("3.10.0-693")
     assert not parse_release("6.18.44-fc-v657").el_at_least("3.10.0-693")
 
@@ -74,23 +76,23 @@ def test_a_kernel_that_is_not_red_hats_is_never_judged_by_red_hats_numbers():
         ("10.0.1", "3.10", True),
     ],
 )
-def test_upstream_numbers_are_compared_as_numbers(release: str, version: str, answer: bool):
+def test_upstream_numbers_are_compared_as_numbers(release: str, version: str, answer: bool) -> None:
     assert parse_release(release).at_least(version) is answer
 
 
-def test_the_release_is_read_from_proc_version_when_need_be():
+def test_the_release_is_read_from_proc_version_when_need_be() -> None:
     facts = make_facts({"/proc/version": "Linux version 3.2.0-4-amd64 (x) (gcc) #1 SMP\n"})
     assert facts.value(KERNEL).numbers == (3, 2, 0)
     assert facts.get(KERNEL).source == "/proc/version"
 
 
-def test_an_unreadable_release_is_not_an_absent_one():
+def test_an_unreadable_release_is_not_an_absent_one() -> None:
     facts = make_facts(unreadable=["/proc/sys/kernel/osrelease"])
     assert isinstance(facts.get(KERNEL), Unreadable)
     assert isinstance(make_facts().get(KERNEL), Absent)
 
 
-def test_boot_arguments_keep_order_quotes_and_repetition():
+def test_boot_arguments_keep_order_quotes_and_repetition() -> None:
     words = parse_cmdline(
         'BOOT_IMAGE=/vmlinuz ro cgroup_disable=memory cgroup_disable=cpuset dyndbg="file a +p" x=\n'
     )
@@ -102,11 +104,11 @@ def test_boot_arguments_keep_order_quotes_and_repetition():
     assert words.get("quiet") is None
 
 
-def test_what_follows_two_dashes_is_for_init():
+def test_what_follows_two_dashes_is_for_init() -> None:
     assert parse_cmdline("ro -- swapaccount=1").get("swapaccount") is None
 
 
-def test_a_command_line_with_a_zero_byte_is_not_trusted():
+def test_a_command_line_with_a_zero_byte_is_not_trusted() -> None:
     assert isinstance(make_facts({"/proc/cmdline": b"a\0b"}).get(CMDLINE), Unreadable)
     assert isinstance(make_facts({"/proc/cmdline": b"ro\n"}).get(CMDLINE), Known)
 
@@ -129,16 +131,16 @@ def test_a_command_line_with_a_zero_byte_is_not_trusted():
         ("514.10.2.el7", "632.el7"),
     ],
 )
-def test_labels_sort_as_rpm_sorts_them(older: str, newer: str):
+def test_labels_sort_as_rpm_sorts_them(older: str, newer: str) -> None:
     assert label_key(older) < label_key(newer)
 
 
-def test_leading_zeros_and_separators_do_not_matter():
+def test_leading_zeros_and_separators_do_not_matter() -> None:
     assert label_key("1.05") == label_key("1.5") == label_key("1_5")
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_parsed_or_refused(text: str):
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     for parse in (parse_release, parse_version_line, parse_cmdline):
         try:
             parse(text)
@@ -148,6 +150,6 @@ def test_any_text_is_parsed_or_refused(text: str):
 
 
 @given(st.from_regex(r"[0-9]{1,3}\.[0-9]{1,3}(\.[0-9]{1,4})?(-[0-9a-z.]{1,12})?", fullmatch=True))
-def test_every_release_is_at_least_itself(release: str):
+def test_every_release_is_at_least_itself(release: str) -> None:
     found: KernelRelease = parse_release(release)
     assert found.at_least(".".join(str(number) for number in found.numbers))

@@ -131,32 +131,32 @@ def found_in(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("text", "code"), SAYS, ids=[text[:40] for text, _ in SAYS])
-def test_a_message_points_to_its_problem(text: str, code: str):
+def test_a_message_points_to_its_problem(text: str, code: str) -> None:
     assert code in found_in(text)
 
 
 @pytest.mark.parametrize("text", SAYS_NOTHING, ids=[text[:40] for text in SAYS_NOTHING])
-def test_no_false_alarm(text: str):
+def test_no_false_alarm(text: str) -> None:
     assert found_in(text) == []
 
 
-def test_no_memory_limit_explains_no_swap_limit():
+def test_no_memory_limit_explains_no_swap_limit() -> None:
     text = "WARNING: No memory limit support\nWARNING: No swap limit support"
     assert found_in(text) == ["cgroup-memory-controller-disabled"]
 
 
-def test_swap_is_a_warning_at_most():
+def test_swap_is_a_warning_at_most() -> None:
     (finding,) = suspects([Text("text", ["WARNING: No swap limit support"])], SIGNATURES)
     assert finding.severity is Severity.WARNING
 
 
-def test_the_words_of_the_message_fill_the_summary():
+def test_the_words_of_the_message_fill_the_summary() -> None:
     (finding,) = suspects([Text("text", [SAYS[0][0]])], SIGNATURES)
     assert dict(finding.params)["release"] == "3.8.13-68.el6uek.x86_64"
     assert "3.8.13-68.el6uek.x86_64" in finding.summary
 
 
-def test_every_code_is_explained():
+def test_every_code_is_explained() -> None:
     checks = Path(__file__).resolve().parents[2] / "checks/hostkit_checks"
     for area, signatures in (("kernel", KERNEL), ("cgroups", CGROUPS)):
         for signature in signatures:
@@ -168,7 +168,7 @@ def reports(folder: Path) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def test_collected_reports_of_these_problems_are_recognised(shared_data: Path):
+def test_collected_reports_of_these_problems_are_recognised(shared_data: Path) -> None:
     missed = [
         report["id"]
         for report in reports(shared_data)
@@ -178,7 +178,7 @@ def test_collected_reports_of_these_problems_are_recognised(shared_data: Path):
     assert missed == []
 
 
-def test_collected_reports_of_other_problems_raise_no_alarm(shared_data: Path):
+def test_collected_reports_of_other_problems_raise_no_alarm(shared_data: Path) -> None:
     false = [
         (report["id"], code)
         for report in reports(shared_data)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Modules: loaded, built in, loadable, missing, and when nobody can say."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ HOST: dict[str, str | bytes] = {
 METAL = Machine("x86_64", 64, 64, Virtualization.NONE)
 
 
-def modules(files: dict[str, str | bytes], machine: Machine = METAL, **host: object) -> Modules:
+def modules(files: dict[str, str | bytes], machine: Machine = METAL, **host: Any) -> Modules:
     return make_facts(files, given={MACHINE: machine}, **host).value(MODULES)
 
 
@@ -57,11 +59,11 @@ def without(*names: str) -> dict[str, str | bytes]:
         ("tables", ModuleState.MISSING),
     ],
 )
-def test_states_on_a_plain_host(name: str, state: ModuleState):
+def test_states_on_a_plain_host(name: str, state: ModuleState) -> None:
     assert modules(HOST).state(name) is state
 
 
-def test_a_kernel_updated_and_not_rebooted():
+def test_a_kernel_updated_and_not_rebooted() -> None:
     files = without("modules.dep", "modules.builtin")
     found = modules({**files, "/lib/modules/3.10.0-1160.el7.x86_64/kernel/x": ""})
     assert found.directory_missing
@@ -72,26 +74,26 @@ def test_a_kernel_updated_and_not_rebooted():
     assert found.state("unheard_of") is ModuleState.UNKNOWN
 
 
-def test_an_empty_husk_of_a_folder_is_a_missing_one():
+def test_an_empty_husk_of_a_folder_is_a_missing_one() -> None:
     files = without("modules.dep", "modules.builtin")
     assert modules({**files, f"{FOLDER}/modules.alias.bin": ""}).directory_missing
 
 
-def test_a_folder_with_modules_and_no_index_is_not_missing():
+def test_a_folder_with_modules_and_no_index_is_not_missing() -> None:
     files = without("modules.dep")
     found = modules({**files, f"{FOLDER}/kernel/fs/overlay.ko": ""})
     assert not found.directory_missing
     assert found.available is None
 
 
-def test_inside_a_container_the_missing_folder_says_nothing():
+def test_inside_a_container_the_missing_folder_says_nothing() -> None:
     lxc = METAL._replace(virtualization=Virtualization.LXC)
     found = modules(without("modules.dep", "modules.builtin"), lxc)
     assert not found.directory_missing
     assert found.state("vxlan") is ModuleState.UNKNOWN
 
 
-def test_a_kernel_without_module_support_needs_no_folder():
+def test_a_kernel_without_module_support_needs_no_folder() -> None:
     config = "# CONFIG_MODULES is not set\nCONFIG_OVERLAY_FS=y\n"
     found = modules(
         {"/proc/sys/kernel/osrelease": "6.18.44-fc-v657", "/boot/config-6.18.44-fc-v657": config}
@@ -103,7 +105,7 @@ def test_a_kernel_without_module_support_needs_no_folder():
     assert found.state("unheard_of") is ModuleState.UNKNOWN
 
 
-def test_an_unreadable_list_is_not_an_empty_one():
+def test_an_unreadable_list_is_not_an_empty_one() -> None:
     files = without("/proc/modules", "modules.dep", f"config-{RELEASE}")
     found = modules(files, unreadable=["/proc/modules", f"{FOLDER}/modules.dep"])
     assert found.loaded is None
@@ -111,17 +113,17 @@ def test_an_unreadable_list_is_not_an_empty_one():
     assert found.state("overlay") is ModuleState.UNKNOWN
 
 
-def test_a_broken_list_is_unreadable():
+def test_a_broken_list_is_unreadable() -> None:
     facts = make_facts({**HOST, "/proc/modules": "<html>\n"}, given={MACHINE: METAL})
     assert isinstance(facts.get(MODULES), Unreadable)
 
 
-def test_loading_switched_off_until_the_next_boot_is_told():
+def test_loading_switched_off_until_the_next_boot_is_told() -> None:
     assert modules({**HOST, "/proc/sys/kernel/modules_disabled": "1\n"}).loading_disabled
     assert not modules(HOST).loading_disabled
 
 
-def test_the_folder_below_usr_is_found():
+def test_the_folder_below_usr_is_found() -> None:
     files = without("modules.dep", "modules.builtin")
     found = modules({**files, f"/usr{FOLDER}/modules.dep": DEP})
     assert found.state("xt_addrtype") is ModuleState.LOADABLE
@@ -129,7 +131,7 @@ def test_the_folder_below_usr_is_found():
 
 
 @given(st.text(max_size=300), st.binary(max_size=200), st.text(max_size=20))
-def test_any_text(content: str, data: bytes, name: str):
+def test_any_text(content: str, data: bytes, name: str) -> None:
     try:
         parse_proc_modules(content)
     except ValueError:

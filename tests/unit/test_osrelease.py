@@ -41,47 +41,47 @@ from tests.fakes import make_facts
         ("alpine", "", "3.20", "other", "any"),
     ],
 )
-def test_families(identity: str, like: str, version: str, family: str, packages: str):
+def test_families(identity: str, like: str, version: str, family: str, packages: str) -> None:
     found = OsRelease(identity, tuple(like.split()), version, "")
     assert (found.family, found.package_family) == (family, packages)
 
 
-def test_quotes_escapes_and_comments_of_os_release():
+def test_quotes_escapes_and_comments_of_os_release() -> None:
     found = parse_os_release('# c\nID=\'my\\$os\'\nPRETTY_NAME="A \\"b\\""\nbroken\n')
     assert (found.id, found.pretty_name) == ("my$os", 'A "b"')
 
 
-def test_centos_6_is_told_from_redhat_release():
+def test_centos_6_is_told_from_redhat_release() -> None:
     facts = make_facts({"/etc/redhat-release": "CentOS release 6.10 (Final)\n"})
     found = facts.value(OS_RELEASE)
     assert (found.id, found.version_id, found.package_family) == ("centos", "6.10", "yum")
 
 
-def test_old_debian_is_told_from_debian_version():
+def test_old_debian_is_told_from_debian_version() -> None:
     facts = make_facts({"/etc/debian_version": "6.0.10\n"})
     assert facts.value(OS_RELEASE).package_family == "apt"
     assert parse_debian_version("trixie/sid").version_id == ""
 
 
-def test_os_release_below_usr_counts_and_the_first_file_wins():
+def test_os_release_below_usr_counts_and_the_first_file_wins() -> None:
     files = {"/usr/lib/os-release": "ID=fedora\n", "/etc/redhat-release": "CentOS release 6.1"}
     assert make_facts(files).value(OS_RELEASE).id == "fedora"
 
 
-def test_unreadable_and_absent_are_told_apart():
+def test_unreadable_and_absent_are_told_apart() -> None:
     assert isinstance(make_facts(unreadable=["/etc/os-release"]).get(OS_RELEASE), Unreadable)
     assert isinstance(make_facts().get(OS_RELEASE), Absent)
     assert isinstance(make_facts({"/etc/os-release": "nothing\n"}).get(OS_RELEASE), Unreadable)
 
 
-def test_a_real_file_of_rhel_7(shared_data: Path):
+def test_a_real_file_of_rhel_7(shared_data: Path) -> None:
     text = (shared_data / "rhel-outputs/etc_os_release.rhel7.txt").read_text()
     found = parse_os_release(text)
     assert (found.id, found.major, found.package_family) == ("rhel", 7, "yum")
 
 
 @given(st.text(max_size=400))
-def test_any_text_is_parsed_or_refused(text: str):
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     for parse in (parse_os_release, parse_redhat_release, parse_debian_version):
         try:
             found = parse(text)
