@@ -114,7 +114,7 @@ class Facts:
         threads = [
             threading.Thread(target=self.get, args=(fact,), daemon=True)
             for fact in dict.fromkeys(facts)
-            if fact.waits
+            if fact.waits and fact not in self._answers
         ]
         for thread in threads:
             thread.start()
