@@ -13,21 +13,26 @@ from hostkit.facts.daemonconfig import DAEMON_CONFIG, DEFAULT_DATA_ROOT
 from hostkit.facts.fact import Fact, Facts, read_text, refuse
 from hostkit.facts.filesystems import Volume, volume
 from hostkit.facts.graphdrivers import LIVES
+from hostkit.facts.target import TARGET
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
 
 # Where containerd of its own keeps images when Docker leaves them to it.
 CONTAINERD_ROOT = "/var/lib/containerd"
 SNAPSHOTTERS = "containerd/daemon"
+PODMAN_ROOT = "/var/lib/containers/storage"
+STORAGE_CONF = "/etc/containers/storage.conf"
+HOSTKIT_ROOT = "/var/lib/hostkit"
 IMAGES_LIMIT = 2000  # beyond, images are counted but not followed to their parents
 REPOSITORIES_LIMIT = 8 << 20
 # With userns-remap each mapping has a data root of its own, named UID.GID.
 _REMAPPED = re.compile(r"\d+\.\d+")
+_GRAPHROOT = re.compile(r"""^\s*graphroot\s*=\s*["'](/[^"'\n]*)["']""", re.MULTILINE)
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
 class Place(NamedTuple):
-    """Where the data root is, and what says so (`line` 0: the default, or a whole file)."""
+    """Where an engine keeps images, and what says so (`line` 0: the default, or all of it)."""
 
     path: str
     source: str
@@ -111,7 +116,32 @@ def _members(tree: object) -> dict[str, object]:
     return cast("dict[str, object]", tree)
 
 
+def parse_graphroot(content: str) -> str:
+    r"""Where podman keeps images, from storage.conf (containers-storage.conf(5)); "" unset.
+
+    >>> parse_graphroot('[storage]\n# graphroot = "/no"\ngraphroot = "/data/podman"\n')
+    '/data/podman'
+    """
+    match = _GRAPHROOT.search(content)
+    return match[1] if match else ""
+
+
 def _place(facts: Facts) -> Answer[Place]:
+    """The folder of the engine that is to be served, Docker when none is named."""
+    target = facts.known(TARGET)
+    if target is not None and target.engine == "podman":
+        answer = read_text(facts.host, STORAGE_CONF, parse_graphroot)
+        if isinstance(answer, Unreadable):
+            return answer
+        if isinstance(answer, Known) and answer.value:
+            return Known(Place(answer.value, STORAGE_CONF), STORAGE_CONF)
+        return Known(Place(PODMAN_ROOT, "default"), "default")
+    if target is not None and target.engine == "hostkit":
+        return Known(Place(HOSTKIT_ROOT, "default"), "default")
+    return _docker_place(facts)
+
+
+def _docker_place(facts: Facts) -> Answer[Place]:
     configured = facts.get(DAEMON_CONFIG)
     if isinstance(configured, Unreadable):
         return configured
@@ -137,7 +167,10 @@ def _volumes(facts: Facts) -> Answer[tuple[Volume, ...]]:
 
 def _gather(facts: Facts) -> Answer[tuple[DataRoot, ...]]:
     host = facts.host
-    path = facts.value(PLACE).path
+    place = _docker_place(facts)
+    if not isinstance(place, Known):
+        return place
+    path = place.value.path
     names = host.listdir(path)
     if not isinstance(names, Known):
         return names

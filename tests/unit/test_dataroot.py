@@ -14,9 +14,18 @@ from hypothesis import strategies as st
 from hostkit.facts import dataroot
 from hostkit.facts.daemonconfig import DAEMON_CONFIG, DaemonConfig
 from hostkit.facts.daemonjson import Setting
-from hostkit.facts.dataroot import DATA_ROOTS, PLACE, VOLUMES, DataRoot, Store, parse_repositories
+from hostkit.facts.dataroot import (
+    DATA_ROOTS,
+    PLACE,
+    VOLUMES,
+    DataRoot,
+    Store,
+    parse_graphroot,
+    parse_repositories,
+)
 from hostkit.facts.fact import Facts
 from hostkit.facts.mounts import MOUNTS, parse_mountinfo
+from hostkit.facts.target import TARGET, Target
 from hostkit.host.answer import Absent, Known, Unreadable
 from hostkit.host.base import Space
 from tests.fakes import FakeHost, fake_stat, make_facts
@@ -211,3 +220,24 @@ def test_images_are_not_followed_beyond_the_limit(monkeypatch: pytest.MonkeyPatc
     store = read(image_files("overlay2", {"app:1": A}, (A, B))).store("overlay2")
     assert store is not None
     assert (store.images, store.dangling) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("engine", "files", "expected"),
+    [
+        ("docker", {}, ROOT),
+        ("hostkit", {}, "/var/lib/hostkit"),
+        ("podman", {}, "/var/lib/containers/storage"),
+        ("podman", {dataroot.STORAGE_CONF: '[storage]\ngraphroot = "/data/c"\n'}, "/data/c"),
+    ],
+)
+def test_the_place_is_that_of_the_engine_to_be_served(
+    engine: str, files: dict[str, str], expected: str
+) -> None:
+    facts = make_facts(files, given={TARGET: Target(engine), **NO_CONFIG})
+    assert facts.value(PLACE).path == expected
+
+
+@given(st.text())
+def test_any_storage_conf_is_read(content: str) -> None:
+    assert parse_graphroot(content) == "" or "graphroot" in content

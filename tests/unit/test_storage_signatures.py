@@ -128,6 +128,19 @@ def codes(text: str) -> list[str]:
             "Filesystem Inodes IUsed IFree IUse% Mounted on\n/dev/sda1 10 10 0 100% /var/lib\n",
         ),
         (
+            "storage-driver-mismatch",
+            'Error: database graph driver name "overlay" does not match our graph driver name'
+            ' "vfs": database configuration mismatch',
+        ),
+        ("storage-driver-mismatch", "Failed to built-in GetDriver graph acme /var/lib/docker"),
+        ("devicemapper-deprecated", "Failed to GetDriver graph devicemapper /var/lib/docker"),
+        (
+            "docker-root-disk-full",
+            "Error Summary\nDisk Requirements:\n  At least 45MB more space needed on the /"
+            " filesystem.",
+        ),
+        ("docker-root-disk-full", "java.io.IOException: No space left on device"),
+        (
             "dangling-images-reclaimable",
             "TYPE TOTAL ACTIVE SIZE RECLAIMABLE\nImages 147 36 7.204GB 3.887GB (53%)\n",
         ),

@@ -9,11 +9,13 @@ from hostkit.facts.daemonconfig import DAEMON_CONFIG
 from hostkit.facts.dataroot import DATA_ROOTS, DataRoot, Store
 from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.graphdrivers import DOCKER_VERSION, has_driver
+from hostkit.facts.target import TARGET
 from hostkit.host.answer import Absent, Known, Unreadable
 
 # What `choice` reads; to be declared by every check that calls it.
-CHOICE_FACTS: tuple[Fact[Any], ...] = (DAEMON_CONFIG, DATA_ROOTS, DOCKER_VERSION)
-OVERLAYS = ("overlay", "overlay2")
+CHOICE_FACTS: tuple[Fact[Any], ...] = (DAEMON_CONFIG, DATA_ROOTS, DOCKER_VERSION, TARGET)
+# The last is containerd's, which Docker 29 takes for a new data root.
+OVERLAYS = ("overlay", "overlay2", "overlayfs")
 
 
 class Choice(NamedTuple):
@@ -35,6 +37,9 @@ class Choice(NamedTuple):
 
 def choice(facts: Facts) -> Choice:
     """As dockerd chooses: the one named, else the one used before, else none yet."""
+    target = facts.known(TARGET)
+    if target is not None and target.engine != "docker":
+        return Choice("", False, True)  # podman and hostkit take an overlay first
     config = facts.get(DAEMON_CONFIG)
     if isinstance(config, Known) and config.value.storage_driver:
         setting = config.value.get("storage-driver")

@@ -11,14 +11,13 @@ _NOT_A_DISK = (
     "fsnotify",
     "FSWatcher",
     "max_user_watches",
-    "cgroup",
+    "/sys/fs/cgroup",
     "cpuset",
     "semget",
     "semaphore",
     "/dev/shm",  # noqa: S108 - words of a message, no file is made
-    "too many mounts",
-    "iptables",
-    "ipset",
+    "mkdir /run/",
+    "write /run/",
     "Thin Pool has",
 )
 # Where images, layers and containers lie, as df shows it.
@@ -135,6 +134,12 @@ _OVERLAY = (
         anchors=("failed to mount overlay: no such device",),
         summary="the kernel knows no file system called overlay",
     ),
+    Signature(
+        problem="overlay-module-missing",
+        anchors=("error creating overlay mount to", "no such device"),
+        pattern=r"error creating overlay mount to \S+: no such device",
+        summary="the kernel knows no file system called overlay",
+    ),
     # mount(8).
     Signature(
         problem="overlay-module-missing",
@@ -191,6 +196,7 @@ _OVERLAY = (
     Signature(
         problem="overlay-too-many-layers",
         anchors=("max depth exceeded",),
+        unless=("JSON", "json", "ecursion", "GraphQL"),
         summary="the image has more layers than the storage driver stacks",
     ),
     Signature(
@@ -232,6 +238,13 @@ _BACKING = (
         problem="backing-fs-unsupported",
         anchors=("prerequisites for driver not satisfied (wrong filesystem?)",),
         summary="the storage driver needs the data root on its own file system",
+    ),
+    # podman's trial of the data root, mknod(2) of a whiteout.
+    Signature(
+        problem="backing-fs-unsupported",
+        anchors=("unable to create kernel-style whiteout",),
+        summary="the file system of the data root does not take an overlay's whiteouts",
+        certainty=Certainty.POSSIBLE,
     ),
     # The kernel's overlayfs (5.8 on), in dmesg.
     Signature(
@@ -299,6 +312,23 @@ _CHOICE = (
         summary="podman keeps to the driver in its database, not the one configured",
         severity=Severity.WARNING,
     ),
+    Signature(
+        problem="storage-driver-mismatch",
+        anchors=("graph driver name", "does not match our graph driver name"),
+        summary="podman's database names another storage driver than the configuration",
+    ),
+    # dockerd 1.13 to 23.0: a name that this build does not know.
+    Signature(
+        problem="storage-driver-mismatch",
+        anchors=("GetDriver graph",),
+        pattern=r"Failed to (?:built-in )?GetDriver graph (?P<driver>(?!devicemapper)[a-z0-9-]+)",
+        summary="dockerd knows no storage driver called {driver}",
+    ),
+    Signature(
+        problem="devicemapper-deprecated",
+        anchors=("GetDriver graph devicemapper",),
+        summary="this build of dockerd has no devicemapper driver",
+    ),
     # dockerd 24.0 on.
     Signature(
         problem="storage-driver-mismatch",
@@ -362,6 +392,17 @@ _SPACE = (
         summary="a write failed: no space left on device (or no inodes left)",
         certainty=Certainty.POSSIBLE,
         reach=300,
+    ),
+    # yum and dnf, before they install anything.
+    Signature(
+        problem="docker-root-disk-full",
+        anchors=(" on the ", " filesystem"),
+        pattern=(
+            r"(?:needs \d+ ?[KMG]?B|At least \d+ ?[KMG]?B more space needed)"
+            r" on the (?P<path>/\S*) filesystem"
+        ),
+        summary="a package does not fit: {path} is full",
+        reach=80,
     ),
     # df.
     Signature(
