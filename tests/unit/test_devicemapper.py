@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from hostkit.facts.devicemapper import (
     parse_targets,
     parse_versions,
 )
-from hostkit.facts.fact import Facts
+from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.lvm import (
     CONFIG,
     FIELDS,
@@ -101,10 +102,10 @@ def test_a_block_major_253_of_something_else_is_not_device_mapper() -> None:
 
 @pytest.mark.parametrize("fact", [DM_TARGETS, DM_VERSIONS, LVM, VOLUME_GROUPS, PHYSICAL_VOLUMES])
 @pytest.mark.parametrize("with_node", [True, False])
-def test_without_the_driver_no_tool_is_run(fact: object, with_node: bool) -> None:
+def test_without_the_driver_no_tool_is_run(fact: Fact[Any], with_node: bool) -> None:
     # A node alone is no driver: opening it would load dm_mod.
     host = FakeHost({**ASLEEP, **({CONTROL: ""} if with_node else {})})
-    answer = Facts(host).get(fact)  # type: ignore[arg-type] # facts of several types
+    answer = Facts(host).get(fact)
     assert isinstance(answer, Absent)
     assert not [question for question in host.asked if question.startswith("run ")]
 
@@ -171,7 +172,8 @@ def test_states_of_a_pool(rest: str, mode: str, needs_check: bool, errors: bool)
 
 
 def test_no_devices_found_is_no_pool() -> None:
-    assert parse_pool_status("No devices found\n") == parse_pool_table("") == ()
+    assert parse_pool_status("No devices found\n") == ()
+    assert parse_pool_table("") == ()
 
 
 def test_a_pool_that_vanished_between_two_questions_is_unreadable() -> None:
