@@ -2,7 +2,9 @@
 """What holds for every command: help, usage errors, closed and broken outputs."""
 
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,34 @@ def test_a_fault_of_ours_is_one_clear_line(debug: str) -> None:
     assert done.returncode == 2
     assert b"a fault of hostkit, not of the host" in done.stderr
     assert (b"Traceback" in done.stderr) == bool(debug)
+
+
+def test_ctrl_c_is_said_and_is_130() -> None:
+    reader, writer = os.pipe()
+    with subprocess.Popen(
+        [*HOSTKIT, "doctor", "-", "--host", "none"],
+        stdin=reader,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=PLAIN,
+    ) as process:
+        os.close(reader)
+        _until_it_reads(process.pid)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    os.close(writer)
+    assert (process.returncode, out, err) == (130, b"", b"interrupted\n")
+
+
+def _until_it_reads(pid: int) -> None:
+    """Wait until the process waits in a pipe for the text."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline:
+        try:
+            if "pipe_read" in Path(f"/proc/{pid}/wchan").read_text():
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+        if time.monotonic() > deadline - TIMEOUT_S + 3:  # a kernel that does not say wchan
+            return
