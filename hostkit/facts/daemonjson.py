@@ -119,7 +119,8 @@ def _no_constant(name: str) -> Value:
     raise ValueError(f"{name} is not JSON")
 
 
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}\[\]:,]|\n')
+# A string that is not closed is taken to the end of its line: no text is looked at twice.
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+"?|[{}\[\]:,]|\n')
 
 
 def _too_deep(content: str) -> Fault | None:

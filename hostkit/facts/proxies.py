@@ -16,6 +16,7 @@ from hostkit.host.answer import Absent, Answer, Known, Unreadable
 
 NAMES = ("http-proxy", "https-proxy", "no-proxy")
 _CREDENTIALS = re.compile(r"(?<![\w.-])([a-zA-Z][a-zA-Z0-9+.-]*://)?[^\s/@,\"']+@(?=[^\s/@])")
+_URL_LIMIT = 4096
 
 
 class Proxy(NamedTuple):
@@ -43,7 +44,9 @@ def without_credentials(value: str) -> str:
     >>> without_credentials("http://bob:s3cret@proxy:3128/")
     'http://***@proxy:3128/'
     """
-    return _CREDENTIALS.sub(lambda match: f"{match[1] or ''}***@", value)
+    if "@" not in value:
+        return value
+    return _CREDENTIALS.sub(lambda match: f"{match[1] or ''}***@", value[:_URL_LIMIT])
 
 
 def _of_environment(service: Service) -> tuple[Proxy, ...]:

@@ -27,7 +27,7 @@ _GROUP_WRITES = 0o020
 @check(
     "daemon-running",
     title="Does dockerd run?",
-    problems=("daemon-not-running",),
+    problems=("daemon-not-running", "daemon-failed-generic"),
     uses=(DOCKER, UNITS, ENGINE_PROCESSES, SOCKETS),
     profiles=("docker",),
 )
