@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from hostkit.diagnosis.advise import Verdict, judge
+from hostkit import plugins
+from hostkit.diagnosis.advise import Verdict, advise, judge
 from hostkit.facts.block import BLOCK_DEVICES, CONTENTS, BlockDevice, BlockDevices, Content, Kind
 from hostkit.facts.daemonconfig import DAEMON_CONFIG
 from hostkit.facts.dataroot import VOLUME
@@ -225,3 +226,22 @@ def test_aufs_is_discouraged_where_it_works_and_blocked_where_not() -> None:
 
 def test_vfs_always_works_and_is_never_advised() -> None:
     assert verdict(vfs.PLUGIN, volume=volume("nfs4", DType.UNKNOWN)) is Verdict.DISCOURAGED
+
+
+def advice(**changed: Any) -> str:
+    known = facts(**changed)
+    return advise(driver.fitness(known) for driver in plugins.load().drivers).summary
+
+
+def test_the_advice_for_centos_7_9_is_overlay2() -> None:
+    assert advice() == "use overlay2"
+
+
+def test_the_advice_for_centos_7_2_is_direct_lvm() -> None:
+    assert advice(kernel="3.10.0-327.el7.x86_64").startswith("use direct-lvm, because overlay2")
+
+
+def test_the_advice_for_docker_29_on_xfs_without_ftype_is_to_mend_the_file_system() -> None:
+    said = advice(volume=volume("xfs", DType.NO), target=Target("docker", (29,)))
+    assert said.startswith("only vfs works")
+    assert "ftype=0" in said

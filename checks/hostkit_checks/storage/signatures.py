@@ -1,27 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages about storage drivers, the file systems below them, and space."""
+"""Messages about storage drivers and the file systems below them."""
 
 from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
+from hostkit_checks.storage.space_signatures import SPACE_SIGNATURES
 
-# The kernel prints ENOSPC for much that is no full disk.
-_NOT_A_DISK = (
-    "inotify",
-    "file watchers",
-    "fsnotify",
-    "FSWatcher",
-    "max_user_watches",
-    "/sys/fs/cgroup",
-    "cpuset",
-    "semget",
-    "semaphore",
-    "/dev/shm",  # noqa: S108 - words of a message, no file is made
-    "mkdir /run/",
-    "write /run/",
-    "Thin Pool has",
-)
-# Where images, layers and containers lie, as df shows it.
-_HOLDER = r"(?P<path>/|/var|/var/lib|/var/lib/(?:docker|containerd|containers)\S*)"
 _STATUS_REACH = 1500  # `docker info` is long
 
 _DTYPE = (
@@ -372,79 +355,11 @@ _CHOICE = (
     ),
 )
 
-_SPACE = (
-    # Any program that writes below the root of an engine, and pulls.
-    Signature(
-        problem="docker-root-disk-full",
-        anchors=("o space left on device",),
-        pattern=(
-            r"/var/lib/(?:docker|containerd|containers)/|/docker/(?:overlay2?|aufs|tmp|containers)/"
-            r"|failed to register layer|failed to extract layer|GetImageBlob"
-            r"|ApplyLayer|overlay2?/[0-9a-z]{25,}"
-        ),
-        unless=_NOT_A_DISK,
-        summary="a write below the engine's root failed: no space left on device",
-    ),
-    Signature(
-        problem="docker-root-disk-full",
-        anchors=("o space left on device",),
-        unless=_NOT_A_DISK,
-        summary="a write failed: no space left on device (or no inodes left)",
-        certainty=Certainty.POSSIBLE,
-        reach=300,
-    ),
-    # yum and dnf, before they install anything.
-    Signature(
-        problem="docker-root-disk-full",
-        anchors=(" on the ", " filesystem"),
-        pattern=(
-            r"(?:needs \d+ ?[KMG]?B|At least \d+ ?[KMG]?B more space needed)"
-            r" on the (?P<path>/\S*) filesystem"
-        ),
-        summary="a package does not fit: {path} is full",
-        reach=80,
-    ),
-    # df.
-    Signature(
-        problem="docker-root-disk-full",
-        anchors=("Use% Mounted on",),
-        pattern=rf"(?<![\d.])(?P<percent>9[5-9]|100)% {_HOLDER} ",
-        unless=("IUse%",),
-        summary="df shows {path} {percent} % full",
-        reach=4000,
-    ),
-    # df -i.
-    Signature(
-        problem="inodes-exhausted",
-        anchors=("IUse% Mounted on",),
-        pattern=rf"(?<![\d.])(?P<percent>9[5-9]|100)% {_HOLDER} ",
-        summary="df -i shows {percent} % of the inodes of {path} taken",
-        reach=4000,
-    ),
-    # docker system df.
-    Signature(
-        problem="dangling-images-reclaimable",
-        anchors=("RECLAIMABLE", "Images"),
-        pattern=r"Images \d+ \d+ \S+ (?P<size>[\d.]+[GT]B) \((?P<percent>[5-9]\d|100)%\)",
-        summary="images that no container uses take {size} ({percent} % of all images)",
-        severity=Severity.INFO,
-    ),
-    # docker images, three or more of them.
-    Signature(
-        problem="dangling-images-reclaimable",
-        anchors=("<none> <none>",),
-        pattern=r"(?:<none> <none> [0-9a-f]{12}.{1,200}?){3}",
-        summary="images without a name and tag pile up",
-        severity=Severity.INFO,
-        reach=1000,
-    ),
-)
-
 SIGNATURES: tuple[Signature, ...] = (
     *_DTYPE,
     *_OVERLAY,
     *_BACKING,
     *_AUFS,
     *_CHOICE,
-    *_SPACE,
+    *SPACE_SIGNATURES,
 )
