@@ -24,15 +24,14 @@ def hostkit(
     *words: str,
     stdin: bytes = b"",
     environment: Mapping[str, str] | None = None,
-    folder: str | None = None,
+    wrapper: tuple[str, ...] = (),
 ) -> Ended:
-    """Run it with pipes."""
+    """Run it with pipes; `wrapper` is a command that runs it."""
     done = subprocess.run(
-        [*HOSTKIT, *words],
+        [*wrapper, *HOSTKIT, *words],
         input=stdin,
         capture_output=True,
         env={**PLAIN, **(environment or {})},
-        cwd=folder,
         timeout=TIMEOUT_S,
         check=False,
     )
