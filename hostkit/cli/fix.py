@@ -13,6 +13,7 @@ from typing import NamedTuple, NoReturn
 
 from hostkit import plugins
 from hostkit.cli import changes, common
+from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import diagnose
 from hostkit.diagnosis.finding import Finding, Unknown
 from hostkit.diagnosis.problem import Catalogue, Problem, Remedy
@@ -22,6 +23,7 @@ from hostkit.facts.osrelease import OS_RELEASE
 from hostkit.facts.target import TARGET, Target
 from hostkit.host.answer import Known
 from hostkit.host.local import LocalHost
+from hostkit.plan.engine import Engine
 from hostkit.plan.plan import Plan
 from hostkit.repair.registry import REPAIRS, automatic
 from hostkit.report.model import safe_params
@@ -53,6 +55,24 @@ class Looked(NamedTuple):
     unknown: str
 
 
+class Judge(NamedTuple):
+    """Says, as often as it is asked, whether this host has a problem."""
+
+    problem: Problem
+    checks: tuple[Check, ...]
+    catalogue: Catalogue
+
+    def look(self) -> Looked:
+        """Ask the checks that can find it, on facts gathered now."""
+        facts = Facts(LocalHost(), {TARGET: Known(Target("docker"), "the default")})
+        ranked, results = diagnose(facts, self.checks, (), self.catalogue)
+        found = [one.finding for one in ranked if one.finding.problem == self.problem.code]
+        unknown = [o.reason for r in results for o in r.outcomes if isinstance(o, Unknown)]
+        if not self.checks:
+            unknown = ["no check looks for it, only messages name it"]
+        return Looked(facts, found[0] if found else None, "; ".join(unknown))
+
+
 def options() -> ArgumentParser:
     """The options of this command."""
     made = common.parser(
@@ -79,48 +99,57 @@ def fix(args: FixArgs) -> int:
     engine = changes.engine(changes.journals(args.root), quiet=args.format == "json")
     if changes.is_root() and not args.dry_run:
         engine.refuse_unfinished()
-    loaded = plugins.load((plugins.CHECKS_GROUP,))
-    catalogue = loaded.catalogue()
-    problem = catalogue.get(args.code)
-    looked = _look(problem, loaded, catalogue)
+    judge = _judge(args.code)
+    looked = judge.look()
     if looked.finding is None:
-        return _nothing_found(args, problem, looked)
-    remedy = automatic(problem.remedies)
-    if remedy is None:
-        _by_hand(args, problem, looked.facts, looked.finding)
-    plan = REPAIRS[remedy.action](looked.facts, remedy, looked.finding)
-    if not plan.steps:
-        raise Refused(f"{problem.code} is there, but what its remedy sets is set already")
-    if args.format == "text" or not (args.yes or args.dry_run):
-        show = changes.say if args.format == "text" else changes.complain
-        show(_shown(problem, looked.finding, remedy, plan))
+        return _nothing_found(args, judge.problem, looked)
+    plan = _plan(args, judge.problem, looked.facts, looked.finding)
     if args.dry_run:
-        _report(args, problem, "dry-run", "Nothing was changed.", plan)
+        _report(args, judge.problem, "dry-run", "Nothing was changed.", plan)
         return 0
     if not changes.is_root():
         raise Refused("only root can change this machine", "the same with sudo, or --dry-run")
     changes.confirm("Do this?", yes=args.yes)
+    return _carry_out(args, judge, plan, engine)
+
+
+def _judge(code: str) -> Judge:
+    loaded = plugins.load((plugins.CHECKS_GROUP,))
+    catalogue = loaded.catalogue()
+    problem = catalogue.get(code)
+    checks = tuple(one for _, one in loaded.checks() if code in one.problems)
+    return Judge(problem, checks, catalogue)
+
+
+def _plan(args: FixArgs, problem: Problem, facts: Facts, finding: Finding) -> Plan[Machine]:
+    """What is to be done, shown to whoever will be asked."""
+    remedy = automatic(problem.remedies)
+    if remedy is None:
+        _by_hand(args, problem, facts, finding)
+    plan = REPAIRS[remedy.action](facts, remedy, finding)
+    if not plan.steps:
+        raise Refused(f"{problem.code} is there, but what its remedy sets is set already")
+    if args.format == "text":
+        changes.say(_shown(problem, finding, remedy, plan))
+    elif not (args.yes or args.dry_run):
+        changes.complain(_shown(problem, finding, remedy, plan))
+    return plan
+
+
+def _carry_out(args: FixArgs, judge: Judge, plan: Plan[Machine], engine: Engine[Machine]) -> int:
+    """Apply the plan and look again; what did not help is taken back."""
     if not engine.start(plan):
-        _report(args, problem, "nothing-to-do", "Nothing to do: it has been set meanwhile.")
+        words = "Nothing to do: it has been set meanwhile."
+        _report(args, judge.problem, "nothing-to-do", words)
         return 0
-    after = _look(problem, loaded, catalogue)
+    after = judge.look()
     if after.finding is not None or after.unknown:
         engine.undo(plan.id)
         reason = after.finding.summary if after.finding else after.unknown
         raise Refused(f"it did not help, and was taken back: {reason}")
-    _report(args, problem, "fixed", f"Mended. To take it back: hostkit undo {plan.id}", plan)
+    words = f"Mended. To take it back: hostkit undo {plan.id}"
+    _report(args, judge.problem, "fixed", words, plan)
     return 0
-
-
-def _look(problem: Problem, loaded: plugins.Plugins, catalogue: Catalogue) -> Looked:
-    """Ask the checks that can find the problem, on facts gathered now."""
-    checks = [one for _, one in loaded.checks() if problem.code in one.problems]
-    facts = Facts(LocalHost(), {TARGET: Known(Target("docker"), "the default")})
-    ranked, results = diagnose(facts, checks, (), catalogue)
-    found = [one.finding for one in ranked if one.finding.problem == problem.code]
-    unknown = [o.reason for r in results for o in r.outcomes if isinstance(o, Unknown)]
-    reason = "; ".join(unknown) if checks else "no check looks for it, only messages name it"
-    return Looked(facts, found[0] if found else None, reason)
 
 
 def _nothing_found(args: FixArgs, problem: Problem, looked: Looked) -> int:

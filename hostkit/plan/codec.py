@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Frozen values to JSON and back, strictly: what does not fit its type is refused.
 
-Fields may be str, int, bool, bytes, None, `tuple[X, ...]`, another NamedTuple, or unions
-of these with None.
+Fields may be str, int, bool, bytes, None, `tuple[X, ...]`, another NamedTuple, unions of
+these with None, or `Json`, which is left as it is.
 """
 
 import base64
@@ -48,8 +48,10 @@ def _decode(kind: Any, data: Json, where: str) -> object:
         return _decode(kind, data, where)
     if origin is tuple:
         item_kind = get_args(kind)[0]
-        items = cast("list[Json]", _typed(list, data, where))
-        return tuple(_decode(item_kind, item, f"{where}[{n}]") for n, item in enumerate(items))
+        _typed(list, data, where)
+        return tuple(_decode(item_kind, item, f"{where}[{n}]") for n, item in enumerate(data))
+    if kind is Any:
+        return data
     if kind is bytes:
         return _bytes(data, where)
     if hasattr(kind, "_fields"):
@@ -58,21 +60,21 @@ def _decode(kind: Any, data: Json, where: str) -> object:
 
 
 def _named(kind: Any, data: Json, where: str) -> object:
-    fields = cast("dict[str, Json]", _typed(dict, data, where))
-    if set(fields) != set(kind._fields):
-        odd = sorted(set(fields) ^ set(kind._fields))
+    _typed(dict, data, where)
+    if set(data) != set(kind._fields):
+        odd = sorted(set(data) ^ set(kind._fields))
         raise ValueError(f"{where}: fields missing or unknown: {', '.join(odd)}")
     hints = get_type_hints(kind)
-    return kind(*(_decode(hints[n], fields[n], f"{where}.{n}") for n in kind._fields))
+    return kind(*(_decode(hints[n], data[n], f"{where}.{n}") for n in kind._fields))
 
 
 def _bytes(data: Json, where: str) -> bytes:
-    fields = cast("dict[str, Json]", _typed(dict, data, where))
+    _typed(dict, data, where)
     try:
-        if set(fields) == {"text"}:
-            return _typed(str, fields["text"], where).encode()
-        if set(fields) == {"base64"}:
-            return base64.b64decode(_typed(str, fields["base64"], where), validate=True)
+        if set(data) == {"text"}:
+            return _typed(str, data["text"], where).encode()
+        if set(data) == {"base64"}:
+            return base64.b64decode(_typed(str, data["base64"], where), validate=True)
     except (UnicodeEncodeError, binascii.Error) as error:
         raise ValueError(f"{where}: {error}") from None
     raise ValueError(f"{where}: neither text nor base64")

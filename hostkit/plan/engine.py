@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Generic
 
 from hostkit.errors import HostkitError, Refused, StoppedHalfway
+from hostkit.plan.codec import to_json
 from hostkit.plan.journal import Event, Header, Journal, Journals, Status
-from hostkit.plan.plan import Plan, read_step, write_step
+from hostkit.plan.plan import Plan, read_step
 from hostkit.plan.step import Kinds, M, Step
 
 # What can go wrong in a step; a Ctrl-C counts, so that it leaves nothing half done.
@@ -38,7 +39,7 @@ class Engine(Generic[M]):
             self._refuse_conflicts(plan.steps, "this has changed since the plan was made")
             if not any(step.verify(self._machine) for step in plan.steps):
                 return False
-            steps = tuple(write_step(step) for step in plan.steps)
+            steps = tuple(to_json(step) for step in plan.steps)
             try:
                 journal = self._journals.create(Header(plan.id, plan.title, plan.created, steps))
             except OSError as error:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from hostkit import files, text
 from hostkit.errors import InputError, Refused
@@ -152,16 +152,13 @@ def _split(line: bytes, number: int) -> tuple[bytes, str]:
 
 
 def _header(line: Json, run: str) -> Header:
-    fields = cast("dict[str, Any]", line)
+    fields = dict(line)
     if fields.pop("format", None) != FORMAT:
         raise ValueError(f"its format is not {FORMAT}")
-    steps = fields.pop("steps", None)
-    if not isinstance(steps, list):
-        raise ValueError("it has no steps")
-    header = from_json(Header, {**fields, "steps": []})
+    header = from_json(Header, fields)
     if header.id != run:
         raise ValueError(f"it is the journal of the run {text.printable(header.id)}")
-    return header._replace(steps=tuple(cast("list[Json]", steps)))
+    return header
 
 
 def _checksum(chain: str, body: bytes) -> str:
@@ -183,9 +180,7 @@ class Journal:
     def append(self, event: Event, step: int | None = None, note: str = "") -> None:
         """Write one event; it is on disk when this returns. Raises OSError."""
         entry = Entry(event.value, _now(), step, note)
-        self._chain, self._size = _append(
-            self._descriptor, cast("dict[str, Json]", to_json(entry)), self._chain, self._size
-        )
+        self._chain, self._size = _append(self._descriptor, to_json(entry), self._chain, self._size)
         self.progress.add(entry)
 
     def __enter__(self) -> "Journal":
@@ -200,7 +195,7 @@ class Journal:
         os.close(self._descriptor)
 
 
-def _append(descriptor: int, fields: dict[str, Json], chain: str, size: int) -> tuple[str, int]:
+def _append(descriptor: int, fields: Json, chain: str, size: int) -> tuple[str, int]:
     body = json.dumps(fields, separators=(",", ":")).encode()[:-1]
     chain = _checksum(chain, body)
     line = body + f',"sum":"{chain}"}}\n'.encode()
@@ -257,7 +252,7 @@ class Journals:
         path = self._path(header.id)
         descriptor = os.open(path, _WRITE | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            fields = {"format": FORMAT, **header._asdict()}
+            fields = {"format": FORMAT, **to_json(header)}
             chain, size = _append(descriptor, fields, header.id, 0)
             files.sync_folder(self.folder)
         except BaseException:

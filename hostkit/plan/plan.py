@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Generic, NamedTuple
 
 from hostkit.errors import InputError
-from hostkit.plan.codec import Json, from_json, to_json
+from hostkit.plan.codec import Json, from_json
 from hostkit.plan.step import Kinds, M, Step
 from hostkit.text import printable
 
@@ -22,14 +22,6 @@ class Plan(NamedTuple, Generic[M]):
     title: str
     steps: tuple[Step[M], ...]
     created: str
-
-
-class WrittenStep(NamedTuple):
-    """What the journal says of a step; `fields` are read once the kind is known."""
-
-    kind: str
-    version: int
-    fields: None
 
 
 def new_plan(title: str, steps: Sequence[Step[M]]) -> Plan[M]:
@@ -48,22 +40,16 @@ def is_run_id(word: str) -> bool:
     return _RUN_ID.fullmatch(word) is not None
 
 
-def write_step(step: Step[M]) -> Json:
-    """A step as the journal keeps it."""
-    return {"kind": step.kind, "version": step.version, "fields": to_json(step)}
-
-
 def read_step(data: Json, kinds: Kinds[M]) -> Step[M]:
     """A step from the journal. Raises InputError for one that this version does not know."""
     try:
-        written = from_json(WrittenStep, {**data, "fields": None})
-        kind = kinds.get(written.kind)
-        if kind is None or kind.version != written.version:
+        name = data["kind"], data["version"]
+        if name not in kinds:
+            shown = printable(" ".join(map(str, name)))
             raise InputError(
-                f"this hostkit does not know a step of the run: {printable(written.kind)}"
-                f" version {written.version}",
+                f"this hostkit does not know a step of the run: {shown}",
                 "use the version of hostkit that made the run",
             )
-        return from_json(kind, data["fields"])
-    except (ValueError, TypeError, KeyError) as error:
+        return from_json(kinds[name], data)
+    except (ValueError, TypeError, LookupError) as error:
         raise InputError(f"a step of the run is not well formed: {printable(str(error))}") from None

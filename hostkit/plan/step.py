@@ -2,22 +2,30 @@
 """One change, as a value that can say, do, confirm and take back itself."""
 
 from collections.abc import Mapping
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 M_contra = TypeVar("M_contra", contravariant=True)
 Reasons: TypeAlias = tuple[str, ...]
 
 
 class Step(Protocol[M_contra]):
-    """A frozen NamedTuple with a `kind`, a `version` of its fields, and these methods.
+    """A frozen NamedTuple whose last fields are `kind` and `version`, with their values.
 
     Its fields are all that a later process has, read back from the journal, to finish the
-    change or to undo it: so what was there before is a field too. Two steps of one plan
-    never change the same thing. Every method may raise OSError or HostkitError.
+    change or to undo it: so what was there before is a field too. A step with other fields
+    is another version. Two steps of one plan never change the same thing. Every method may
+    raise OSError or HostkitError.
     """
 
-    kind: str
-    version: int
+    @property
+    def kind(self) -> str:
+        """Names the class in the journal."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Of the fields."""
+        ...
 
     def describe(self) -> str:
         """One sentence: what is changed from what to what."""
@@ -53,5 +61,14 @@ class Step(Protocol[M_contra]):
 
 
 M = TypeVar("M")
-# What an engine can read back from a journal: the class of each kind of step.
-Kinds: TypeAlias = Mapping[str, type[Step[M]]]
+# What an engine can read back from a journal, by kind and version.
+Kinds: TypeAlias = Mapping[tuple[str, int], type[Step[M]]]
+
+
+def kinds_of(*classes: type[Step[M]]) -> Kinds[M]:
+    """The classes under the kind and version that their fields say."""
+    found: dict[tuple[str, int], type[Step[M]]] = {}
+    for one in classes:
+        defaults: Mapping[str, Any] = cast("Any", one)._field_defaults
+        found[defaults["kind"], defaults["version"]] = one
+    return found

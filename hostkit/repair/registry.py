@@ -8,7 +8,7 @@ from hostkit.diagnosis.finding import Finding
 from hostkit.diagnosis.problem import Remedy
 from hostkit.facts.fact import Facts
 from hostkit.plan.plan import Plan
-from hostkit.plan.step import Kinds
+from hostkit.plan.step import Kinds, kinds_of
 from hostkit.repair.sysctl import plan_sysctl
 from hostkit.system.file import WriteFile
 from hostkit.system.machine import Machine
@@ -20,7 +20,7 @@ Repair: TypeAlias = Callable[[Facts, Remedy, Finding], Plan[Machine]]
 # By the `action` of a remedy in the catalogue.
 REPAIRS: Mapping[str, Repair] = {"sysctl": plan_sysctl}
 
-STEP_KINDS: Kinds[Machine] = {one.kind: one for one in (SetSysctl, WriteFile)}
+STEP_KINDS: Kinds[Machine] = kinds_of(SetSysctl, WriteFile)
 
 
 def automatic(remedies: Iterable[Remedy]) -> Remedy | None:

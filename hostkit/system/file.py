@@ -32,9 +32,8 @@ class WriteFile(NamedTuple):
     content: bytes
     mode: int
     before: FileState | None
-
-    kind = "write-file"
-    version = 1
+    kind: str = "write-file"
+    version: int = 1
 
     def describe(self) -> str:
         """One sentence."""

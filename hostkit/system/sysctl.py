@@ -60,9 +60,8 @@ class SetSysctl(NamedTuple):
     value: str
     before: str
     resets: tuple[Reset, ...] = ()
-
-    kind = "set-sysctl"
-    version = 1
+    kind: str = "set-sysctl"
+    version: int = 1
 
     def describe(self) -> str:
         """One sentence."""

@@ -199,6 +199,26 @@ def test_a_failing_step_is_taken_back_at_once() -> None:
     run_apart(story)
 
 
+def test_what_does_not_help_is_taken_back() -> None:
+    def story() -> None:
+        set_up()
+        before = world()
+        patch = pytest.MonkeyPatch()
+        patch.setattr("hostkit.repair.sysctl._at_boot", _no_steps)
+        Path("/etc/sysctl.d/50-a.conf").write_text("net.ipv4.ip_forward = 0\n")
+        with pytest.raises(Refused, match="did not help"):
+            fix(FIX)
+        patch.undo()
+        Path("/etc/sysctl.d/50-a.conf").unlink()
+        assert world() == before
+
+    run_apart(story)
+
+
+def _no_steps(*_: object) -> tuple[()]:
+    return ()
+
+
 def _no_space(path: str, data: bytes, mode: int) -> None:
     del data, mode
     raise OSError(28, "No space left on device", path)

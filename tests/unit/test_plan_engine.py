@@ -3,6 +3,7 @@
 
 import itertools
 import os
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from hostkit.errors import InputError, Refused, StoppedHalfway
 from hostkit.plan.engine import Engine
 from hostkit.plan.journal import Journals, Status
 from hostkit.plan.plan import Plan, new_plan
+from hostkit.plan.step import kinds_of
 from hostkit.system.file import WriteFile, look
 from hostkit.system.machine import Machine
 from tests.rig.crash import killed_at
@@ -21,9 +23,8 @@ class Refusing(NamedTuple):
     """A step that fails where a test wants it."""
 
     where: str
-
-    kind = "refusing"
-    version = 1
+    kind: str = "refusing"
+    version: int = 1
 
     def describe(self) -> str:
         return f"fail in {self.where}"
@@ -50,7 +51,7 @@ class Refusing(NamedTuple):
         return ("still there",) if self.where == "restored" else ()
 
 
-KINDS = {one.kind: one for one in (WriteFile, Refusing)}
+KINDS = kinds_of(WriteFile, Refusing)
 
 
 class World:
@@ -230,7 +231,7 @@ def test_killed_at_every_moment_it_can_be_finished_and_taken_back(
     for point in itertools.count(1):
         world = World(tmp_path / str(point))
         plan = world.plan()
-        killed = killed_at(point, lambda w=world, p=plan: w.engine.start(p))
+        killed = killed_at(point, partial(world.engine.start, plan))
         runs = world.journals.runs()
         begun = bool(runs and runs[0].title)
         if begun:
@@ -247,7 +248,7 @@ def test_killed_at_every_moment_of_the_way_back_it_is_finished(tmp_path: Path) -
         world = World(tmp_path / str(point))
         plan = world.plan()
         world.engine.start(plan)
-        killed = killed_at(point, lambda w=world, p=plan: w.engine.undo(p.id))
+        killed = killed_at(point, partial(world.engine.undo, plan.id))
         world.another().undo(plan.id)
         assert world.state() == world.before
         assert world.status() is Status.UNDONE

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostkit.errors import InputError, Refused
+from hostkit.plan.codec import to_json
 from hostkit.plan.journal import Event, Header, Journals, Status, parse_journal
-from hostkit.plan.plan import write_step
 from hostkit.system.file import WriteFile
 
 RUN = "20261121T022814-3f9c"
 STEPS = (
-    write_step(WriteFile("/etc/a", b"a\n", 0o644, None)),
-    write_step(WriteFile("/etc/b", b"\xff", 0o644, None)),
+    to_json(WriteFile("/etc/a", b"a\n", 0o644, None)),
+    to_json(WriteFile("/etc/b", b"\xff", 0o644, None)),
 )
 HEADER = Header(RUN, "a title", "2026-11-21T02:28:14Z", STEPS)
 EVENTS = (

@@ -13,7 +13,7 @@ from hostkit.diagnosis.finding import Finding, Severity
 from hostkit.diagnosis.problem import Remedy
 from hostkit.errors import Refused
 from hostkit.facts.sysctl import CONFIGURED, parse_sysctl_conf
-from hostkit.repair import ACTIONS
+from hostkit.repair.actions import ACTIONS
 from hostkit.repair.registry import REPAIRS, automatic
 from hostkit.repair.sysctl import plan_sysctl
 from hostkit.repair.sysctl_conf import append_line, same_key, set_in_line
@@ -204,7 +204,7 @@ def test_an_edit_changes_one_value_and_no_other_byte(lines: list[bytes]) -> None
     edited = set_in_line(content, KEY, "1")
     before[mine[-1]] = before[mine[-1]]._replace(value="1")
     assert list(parse_sysctl_conf(text.decode(edited), "f")) == before
-    changed = [a != b for a, b in zip(lines, edited.split(b"\n"), strict=True)]
+    changed = [a != b for a, b in zip(content.split(b"\n"), edited.split(b"\n"), strict=True)]
     assert sum(changed) <= 1
     assert set_in_line(edited, KEY, "1") == edited
 
