@@ -37,7 +37,8 @@ class Machine(NamedTuple):
 
     `virtualization` is None when nothing could be read; `detail` names what gave it away
     (a container manager, a hypervisor) and `sign` the file that did. `cpu_64bit`: whether
-    an x86 processor could run 64 bits.
+    an x86 processor could run 64 bits. `arch_source` and `program`: what told the bits of
+    the kernel and of the programs.
     """
 
     arch: str
@@ -47,6 +48,8 @@ class Machine(NamedTuple):
     detail: str = ""
     sign: str = ""
     cpu_64bit: bool | None = None
+    arch_source: str = ""
+    program: str = ""
 
     @property
     def shares_kernel(self) -> bool:
@@ -112,31 +115,34 @@ def bits_of_arch(arch: str) -> int | None:
     return 32 if arch in _ARCHES_32 else None
 
 
-def _arch(facts: Facts) -> str:
-    """From the kernel's own word (6.1 and later), its release, then `uname -m`.
+def _arch(facts: Facts) -> tuple[str, str]:
+    """The architecture and its source: the kernel's own word (6.1), its release, `uname -m`.
 
-    In that order because `uname -m` tells a 32-bit process under setarch what it likes.
+    In that order because `uname -m` tells a process under setarch what it likes to hear.
     """
     word = facts.host.read("/proc/sys/kernel/arch")
     if isinstance(word, Known):
-        return text.decode(word.value).strip()
-    kernel = facts.known(KERNEL)
-    arch = arch_of_release(kernel.text) if kernel else ""
+        return text.decode(word.value).strip(), word.source
+    kernel = facts.get(KERNEL)
+    arch = arch_of_release(kernel.value.text) if isinstance(kernel, Known) else ""
     if arch:
-        return arch
+        return arch, kernel.source
     said = facts.host.run(UNAME_MACHINE)
-    return text.decode(said.value.stdout).strip() if isinstance(said, Known) else ""
+    known = isinstance(said, Known)
+    return (text.decode(said.value.stdout).strip() if known else ""), said.source
 
 
-def _userland_bits(host: Host) -> int | None:
+def _userland_bits(host: Host) -> tuple[int | None, str]:
+    """The width of the installed programs, and the file that told it."""
     for path in _PROGRAMS:
         program = host.read(path, _PROGRAM_LIMIT)
         bits = elf_bits(program.value) if isinstance(program, Known) else None
         if bits is not None:
-            return bits
-    if any(isinstance(host.stat(path), Known) for path in _LOADERS_64):
-        return 64
-    return None
+            return bits, path
+    for path in _LOADERS_64:
+        if isinstance(host.stat(path), Known):
+            return 64, path
+    return None, ""
 
 
 class _Sign(NamedTuple):
@@ -273,11 +279,11 @@ def _flags(cpuinfo: str) -> str:
 
 
 def _gather(facts: Facts) -> Answer[Machine]:
-    arch = _arch(facts)
+    arch, arch_source = _arch(facts)
     answer = facts.host.read("/proc/cpuinfo")
     cpuinfo = text.decode(answer.value) if isinstance(answer, Known) else ""
     sign = _openvz(facts) or _wsl(facts) or _container(facts) or _virtual_machine(facts, cpuinfo)
-    userland = _userland_bits(facts.host)
+    userland, program = _userland_bits(facts.host)
     if sign is None and not arch and not cpuinfo and userland is None:
         return Unreadable("/proc/cpuinfo", "nothing here tells what machine this is")
     flags = _flags(cpuinfo)
@@ -290,6 +296,8 @@ def _gather(facts: Facts) -> Answer[Machine]:
             detail=sign.detail if sign else "",
             sign=sign.place if sign else "",
             cpu_64bit=" lm " in flags if flags else None,
+            arch_source=arch_source,
+            program=program,
         ),
         "/proc/cpuinfo" if cpuinfo else "uname",
     )

@@ -2,11 +2,13 @@
 """Checks of control groups: each finds, passes, says unknown, knows where it does not apply."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
 from hostkit.diagnosis.check import Check
+from hostkit.diagnosis.doctor import Text, diagnose, suspects
 from hostkit.diagnosis.finding import (
     Finding,
     NotApplicable,
@@ -15,6 +17,7 @@ from hostkit.diagnosis.finding import (
     Severity,
     Unknown,
 )
+from hostkit.diagnosis.problem import Catalogue
 from hostkit.diagnosis.runner import run_checks
 from hostkit.facts.cgroups import (
     CGROUPS,
@@ -38,6 +41,7 @@ from hostkit_checks.cgroups.checks import (
     cgroup_v2_support,
     swap_limit,
 )
+from hostkit_checks.cgroups.signatures import SIGNATURES
 from tests.fakes import make_facts
 
 NAMES = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
@@ -160,6 +164,22 @@ def test_docker_new_enough_planned_or_with_v1() -> None:
     assert isinstance(outcome(cgroup_v2_support, planned), Passed)
     absent: Given = {CGROUPS: FULL_V2, DOCKER: Absent("dockerd", "docker is not installed")}
     assert isinstance(outcome(cgroup_v2_support, absent), Passed)
+
+
+@pytest.mark.parametrize(("engine", "past"), [(OLD, False), (NEW, True)])
+def test_the_host_tells_which_cause_the_same_words_have(engine: Engine, past: bool) -> None:
+    """An old dockerd says the same of unmounted v1 controllers and of a host with v2 only."""
+    said = Text("journal", ["failed to start daemon: Devices cgroup isn't mounted"])
+    facts = make_facts(given={CGROUPS: FULL_V2, DOCKER: engine})
+    explain = Path(__file__).resolve().parents[2] / "checks/hostkit_checks/cgroups/explain"
+    ranked, _ = diagnose(
+        facts, CHECKS, suspects([said], SIGNATURES), Catalogue({"cgroups": str(explain)})
+    )
+    answers = {r.finding.problem: r.finding.past for r in ranked}
+    assert answers == {
+        "cgroup-v1-controllers-not-mounted": True,
+        "cgroup-v2-unsupported": past,
+    }
 
 
 def test_a_docker_whose_version_is_not_known() -> None:

@@ -232,6 +232,15 @@ def test_dockers_matches_are_not_asked_for_other_engines() -> None:
     assert isinstance(judged(without, "6.1.0", V2, "podman")[0], Passed)
 
 
+def test_dockers_own_nftables_backend_needs_no_iptables_match() -> None:
+    without = config("NETFILTER_XT_MATCH_ADDRTYPE", "IP_NF_IPTABLES", "NFT_COMPAT")
+    chosen = Setting("firewall-backend", "nftables", "/etc/docker/daemon.json", 2)
+    given: Given = {KERNEL: parse_release("6.12.0"), KERNEL_CONFIG: without, CGROUPS: V2}
+    assert isinstance(outcome(kernel_config, given), Finding)
+    given = {**given, DAEMON_CONFIG: DaemonConfig((), (chosen,))}
+    assert isinstance(outcome(kernel_config, given), Passed)
+
+
 def test_no_configuration_anywhere_is_unknown_and_not_a_fault() -> None:
     given: Given = {KERNEL: EL7, KERNEL_CONFIG: Absent("/boot/config")}
     assert isinstance(outcome(kernel_config, given), Unknown)

@@ -72,6 +72,7 @@ def test_uname_is_asked_where_no_file_says_it() -> None:
 def test_a_32_bit_system_on_a_64_bit_kernel() -> None:
     found = machine({"/proc/sys/kernel/arch": "x86_64", "/bin/true": ELF32})
     assert (found.kernel_bits, found.userland_bits) == (64, 32)
+    assert (found.arch_source, found.program) == ("/proc/sys/kernel/arch", "/bin/true")
 
 
 def test_a_script_in_the_place_of_a_program_is_passed_over() -> None:

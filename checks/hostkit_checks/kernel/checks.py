@@ -14,6 +14,7 @@ from hostkit.diagnosis.finding import (
     Unknown,
 )
 from hostkit.facts.cgroups import CGROUPS, CgroupVersion
+from hostkit.facts.daemonconfig import DAEMON_CONFIG
 from hostkit.facts.fact import Facts
 from hostkit.facts.kernel import KERNEL
 from hostkit.facts.kernelconfig import KERNEL_CONFIG
@@ -22,7 +23,7 @@ from hostkit.facts.modules import MODULES, ModuleState
 from hostkit.facts.namespaces import NAMESPACES
 from hostkit.facts.target import TARGET
 from hostkit.host.answer import Known
-from hostkit_checks.kernel.requirements import Need, lacking
+from hostkit_checks.kernel.requirements import DOCKER_ON_NFTABLES, Need, lacking
 from hostkit_checks.kernel.users import sub_ids, user_namespaces
 
 OLDEST = "3.10"
@@ -79,7 +80,7 @@ def architecture(facts: Facts) -> Iterator[Outcome]:
             problem="host-32bit",
             severity=Severity.ERROR,
             summary=f"the kernel is 64-bit ({machine.arch}), the installed system is 32-bit",
-            evidence=(Evidence("/bin/true", "ELF class 32"),),
+            evidence=(Evidence(machine.program, "a 32-bit program (ELF class 1)"),),
         )
     elif machine.kernel_bits is None:
         yield Unknown(f"the architecture {machine.arch or '(not said)'} is not known here")
@@ -97,7 +98,7 @@ def _kernel_32(machine: Machine) -> Finding:
         problem="host-32bit",
         severity=Severity.ERROR if x86 else Severity.WARNING,
         summary=f"the kernel is 32-bit ({machine.arch}){hint}",
-        evidence=(Evidence("uname -m", machine.arch),),
+        evidence=(Evidence(machine.arch_source, machine.arch),),
     )
 
 
@@ -189,7 +190,7 @@ def _modules_gone(folder: str, installed: tuple[str, ...], absent: list[str]) ->
     title="Was the kernel built with what containers need?",
     problems=("kernel-config-missing-features",),
     needs=(KERNEL_CONFIG, KERNEL),
-    uses=(CGROUPS, TARGET),
+    uses=(CGROUPS, DAEMON_CONFIG, TARGET),
 )
 def kernel_config(facts: Facts) -> Iterator[Outcome]:
     """Asks for no symbol of a cgroup version or packet filter that is not in use here."""
@@ -204,6 +205,9 @@ def kernel_config(facts: Facts) -> Iterator[Outcome]:
     target = facts.known(TARGET)
     version = cgroups.version if cgroups else CgroupVersion.NONE
     engine = target.engine if target else "docker"
+    daemon = facts.known(DAEMON_CONFIG)
+    if engine == "docker" and daemon and daemon.text("firewall-backend") == "nftables":
+        engine = DOCKER_ON_NFTABLES
     missing = tuple(lacking(config.value, kernel, version, engine))
     vital = [need for need in missing if need.vital]
     other = [need for need in missing if not need.vital]

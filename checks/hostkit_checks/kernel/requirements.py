@@ -31,7 +31,10 @@ class Need(NamedTuple):
 
 _V1 = (CgroupVersion.V1, CgroupVersion.HYBRID)
 _V2 = (CgroupVersion.V2,)
-_FIREWALL = ("docker", "podman")  # hostkit run can do without a bridge
+# Docker 29 and later can write nftables rules itself (firewall-backend in daemon.json) and
+# asks for no iptables match then.
+DOCKER_ON_NFTABLES = "docker on nftables"
+_FIREWALL = ("docker", DOCKER_ON_NFTABLES, "podman")  # hostkit run can do without a bridge
 
 NEEDS: tuple[Need, ...] = (
     Need(("NAMESPACES",), "namespaces"),
