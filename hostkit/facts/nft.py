@@ -130,17 +130,19 @@ def _rule(expressions: list[dict[str, Any]], comment: str) -> Rule:
         elif kind == "vmap":  # the map names the verdicts
             option = Match("", _words(details.get("key")), (_words(details.get("data")),))
             rule = rule._replace(target=kind, options=(option,))
-        elif kind == "xt":  # an extension of iptables, of which nft shows no more than its name
-            name = str(details.get("name", ""))
-            if details.get("type") == "target":
-                rule = rule._replace(target=name)
-            elif name:
-                matches.append(Match(name, ""))
-            else:  # before nft 1.0 not even that: a condition or a target
-                matches.append(Match("", "", (kind,)))
+        elif kind == "xt" and details.get("type") == "target":
+            rule = rule._replace(target=str(details.get("name", "")))
+        elif kind == "xt":
+            matches.append(_extension(details))
         elif kind not in _NO_CONDITION:
             matches.append(Match("", "", (f"{kind} {_words(data)}".strip(),)))
     return rule._replace(matches=tuple(matches))
+
+
+def _extension(details: Mapping[str, Any]) -> Match:
+    """One of iptables' own conditions: nft shows its name, and before 1.0 not even that."""
+    name = str(details.get("name", ""))
+    return Match(name, "") if name else Match("", "", ("xt",))
 
 
 def _match(data: Mapping[str, Any]) -> Match:
