@@ -9,7 +9,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, parsed, refuse, run_text
@@ -236,6 +236,34 @@ def _word(host: Host, path: str) -> str:
     return text.decode(answer.value).strip() if isinstance(answer, Known) else ""
 
 
+def parse_native(value: Any) -> BlockDevices:
+    """The devices as `pyudev.block` gives them."""
+    return BlockDevices(
+        tuple(
+            BlockDevice(
+                name=one["name"],
+                number=(int(one["number"][0]), int(one["number"][1])),
+                size=int(one["size"]),
+                kind=_kind(one["name"], one["type"]),
+                read_only=one["read_only"],
+                removable=one["removable"],
+                below=tuple(one["below"]),
+                dm_name=one["dm_name"],
+                dm_uuid=one["dm_uuid"],
+            )
+            for one in sorted(value, key=lambda one: one["name"])
+            if one["size"]
+        )
+    )
+
+
+def _gather_native(facts: Facts) -> Answer[BlockDevices]:
+    answer = facts.host.native("pyudev.block")
+    return (
+        parsed(answer.value, answer.source, parse_native) if isinstance(answer, Known) else answer
+    )
+
+
 def _gather_contents(facts: Facts) -> Answer[tuple[Content, ...]]:
     answer = run_text(facts.host, LSBLK_JSON, parse_lsblk_json)
     if isinstance(answer, Unreadable):
@@ -243,5 +271,7 @@ def _gather_contents(facts: Facts) -> Answer[tuple[Content, ...]]:
     return answer
 
 
-BLOCK_DEVICES: Fact[BlockDevices] = Fact("block devices", _gather, waits=False)
+BLOCK_DEVICES: Fact[BlockDevices] = Fact(
+    "block devices", _gather, waits=False, native=_gather_native
+)
 CONTENTS: Fact[tuple[Content, ...]] = Fact("lsblk", _gather_contents, waits=True)

@@ -156,7 +156,7 @@ def parsed(raw: S, source: str, parse: Callable[[S], T]) -> Answer[T]:
     """Parse what a source said; ValueError (with the reason) makes it Unreadable."""
     try:
         return Known(parse(raw), source)
-    except (ValueError, LookupError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         reason = text.shorten(text.printable(str(error)), 120)
         return Unreadable(source, f"not understood: {reason}")
 

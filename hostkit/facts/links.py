@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, parsed, refuse
@@ -129,6 +129,38 @@ def _kind(host: Host, folder: str) -> LinkKind:
     return LinkKind.VETH if peer and peer != own else LinkKind.OTHER
 
 
+def parse_native(value: Any) -> Links:
+    """The links as `pyroute2.links` gives them."""
+    return Links(
+        tuple(
+            Link(
+                name=one["name"],
+                kind=_native_kind(one["kind"], one["type"]),
+                mtu=int(one["mtu"]),
+                state=one["state"],
+                mac=one["mac"],
+                master=one["master"],
+            )
+            for one in sorted(value, key=lambda one: one["name"])
+        )
+    )
+
+
+def _native_kind(kind: str, hardware_type: int) -> LinkKind:
+    if kind in _KINDS:
+        return LinkKind(kind)
+    if str(hardware_type) == _LOOPBACK_TYPE:
+        return LinkKind.LOOPBACK
+    return LinkKind.OTHER if kind else LinkKind.HARDWARE
+
+
+def _gather_native(facts: Facts) -> Answer[Links]:
+    answer = facts.host.native("pyroute2.links")
+    return (
+        parsed(answer.value, answer.source, parse_native) if isinstance(answer, Known) else answer
+    )
+
+
 def _there(host: Host, path: str) -> bool:
     return isinstance(host.stat(path), Known)
 
@@ -228,6 +260,6 @@ def _gather_addresses6(facts: Facts) -> Answer[tuple[Address6, ...]]:
     return parsed(text.decode(read.value), path, parse_if_inet6)
 
 
-LINKS: Fact[Links] = Fact("links", _gather_links, waits=False)
+LINKS: Fact[Links] = Fact("links", _gather_links, waits=False, native=_gather_native)
 ADDRESSES: Fact[tuple[Address, ...]] = Fact("IPv4 addresses", _gather_addresses, waits=False)
 ADDRESSES6: Fact[tuple[Address6, ...]] = Fact("IPv6 addresses", _gather_addresses6, waits=False)

@@ -44,7 +44,7 @@ def selinux_mode(facts: Facts) -> Iterator[Outcome]:
             summary=f"SELinux is {selinux.mode} now and will be {later} after the next boot",
             evidence=(Evidence(SELINUX_CONFIG, f"SELINUX={later}"),),
         )
-    elif selinux.mode is Mode.ENFORCING:
+    if selinux.mode is Mode.ENFORCING:
         yield NotApplicable("SELinux enforces; what it denied is in the audit log")
     else:
         yield Passed(f"SELinux is {selinux.mode}: it refuses nothing")
