@@ -31,6 +31,7 @@ bench: $(DEV)
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -e .
+	@$(BIN)/python -m compileall -q hostkit drivers checks  # an editable install leaves it to the first run
 	@touch $@
 
 $(DEV): $(READY)
