@@ -27,6 +27,28 @@ SAYS: tuple[tuple[str, str], ...] = (
         " running docker. Please upgrade your kernel to 3.10.0.",
         "kernel-too-old",
     ),
+    (
+        "https://download.docker.com/linux/centos/7/i386/stable/repodata/repomd.xml: [Errno 14]",
+        "host-32bit",
+    ),
+    ("bash: /usr/bin/docker: cannot execute binary file: Exec format error", "host-32bit"),
+    (
+        "failed to add the host (veth0a1b2c3) <=> sandbox (veth4d5e6f7) pair interfaces:"
+        " operation not supported.",
+        "kernel-updated-not-rebooted",
+    ),
+    (
+        "nsenter: failed to unshare namespaces: Invalid argument",
+        "user-namespaces-disabled",
+    ),
+    ("cannot clone: No space left on device", "user-namespaces-disabled"),
+    (
+        "[rootlesskit:parent] error: failed to setup UID/GID map: newuidmap 812 [0 1000 1]"
+        " failed: : exit status 1",
+        "subuid-mapping-broken",
+    ),
+    ("ApplyLayer exit status 1: lchown /etc/gshadow: invalid argument", "subuid-mapping-broken"),
+    ("error: missing required cgroups: cpu memory", "cgroup-memory-controller-disabled"),
     ("standard_init: FATAL: kernel too old", "kernel-too-old"),
     ("Error: i386 is not a recognized platform.", "host-32bit"),
     ("Server:\n Version: 1.10.3\n OS/Arch:      linux/386", "host-32bit"),
@@ -122,6 +144,8 @@ SAYS_NOTHING = (
     "N: Skipping acquire of configured file 'stable/binary-i386/Packages' as repository"
     " 'https://download.docker.com/linux/ubuntu jammy InRelease' doesn't support"
     " architecture 'i386'",
+    "bash: /usr/local/bin/docker-compose: cannot execute binary file: Exec format error",
+    "chown: changing ownership of '/data': Operation not permitted",
     "established a stable connection, kernel 5.10",
 )
 

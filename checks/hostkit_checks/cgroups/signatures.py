@@ -144,6 +144,13 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         problem="cgroup-memory-controller-disabled",
+        anchors=("missing required cgroups", "memory"),
+        summary="the preflight of kubeadm found no memory controller",
+        pattern=r"missing required cgroups:[ \w]*\bmemory",
+        reach=80,
+    ),
+    Signature(
+        problem="cgroup-memory-controller-disabled",
         anchors=("Cgroup subsystem not mounted: [memory]",),
         summary="kubelet found no memory controller",
     ),

@@ -64,6 +64,22 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"Architecture: (?P<arch>i[3-6]86)",
         reach=60,
     ),
+    # yum, given the width of an old PC by $basearch.
+    Signature(
+        problem="host-32bit",
+        anchors=("/i386/",),
+        summary="Docker's repository has no packages for this 32-bit system",
+        pattern=r"docker(?:project)?\.(?:com|org)/\S*/i386/",
+        reach=200,
+    ),
+    # A shell, of the engine's own programs: those for amd64 on a machine that is not.
+    Signature(
+        problem="host-32bit",
+        anchors=("cannot execute binary file",),
+        summary="the engine's program is for another architecture than this machine's",
+        pattern=r"/(?:dockerd?|containerd|runc): cannot execute binary file",
+        reach=100,
+    ),
     # The kernel's ENOEXEC, as runc and dockerd up to 1.12 word it: an image for another
     # architecture on any machine, or a script without #!. Only on a text that is about
     # hello-world or a build from scratch is a 32-bit host the first thing to look at.
@@ -93,6 +109,19 @@ SIGNATURES: tuple[Signature, ...] = (
         problem="kernel-updated-not-rebooted",
         anchors=("Could not load /lib/modules/", "modules.dep", "No such file"),
         summary="modprobe found no modules for the running kernel",
+    ),
+    # dockerd, every version: no veth. Distribution kernels have it as a module, so that it
+    # is missing when the modules are gone from the disk, or from a kernel of one's own.
+    Signature(
+        problem="kernel-updated-not-rebooted",
+        anchors=("pair interfaces: operation not supported",),
+        summary="the kernel could not make a veth pair: its module is not to be had",
+    ),
+    Signature(
+        problem="kernel-config-missing-features",
+        anchors=("pair interfaces: operation not supported",),
+        summary="the kernel could not make a veth pair: it may have been built without",
+        certainty=Certainty.POSSIBLE,
     ),
     # podman and containers/storage: modprobe overlay failed, or the kernel has none.
     Signature(
@@ -138,6 +167,21 @@ SIGNATURES: tuple[Signature, ...] = (
         problem="user-namespaces-disabled",
         anchors=("USER namespaces aren't enabled in the kernel",),
         summary="runc found no user namespaces in the kernel",
+    ),
+    # runc's nsexec, on EL 7 with userns-remap; the limit of 0 is reported as ENOSPC.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("ailed to unshare namespaces",),
+        summary="runc could not make a user namespace",
+        pattern=r"unshare namespaces: (?:Invalid argument|No space left)",
+        reach=120,
+    ),
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("cannot clone: ",),
+        summary="podman could not make a user namespace",
+        pattern=r"cannot clone: (?:Invalid argument|No space left|Operation not permitted)",
+        reach=120,
     ),
     # podman, buildah (containers/storage/pkg/unshare) as an ordinary user.
     Signature(
@@ -236,7 +280,28 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"(?P<program>new[ug]idmap)[\\\"']*: executable file not found",
         reach=120,
     ),
+    # rootlesskit (rootless Docker, buildkit).
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("ailed to setup UID/GID map", "idmap"),
+        summary="rootlesskit could not set up the mapping of ids",
+        reach=300,
+    ),
+    # An image's file whose owner is beyond the range (podman, userns-remap).
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("lchown ", ": invalid argument"),
+        summary="an image uses ids beyond the sub-ids of this user",
+        pattern=r"lchown \S+: invalid argument",
+        reach=300,
+    ),
     # newuidmap and newgidmap (shadow-utils) themselves.
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("idmap: open of ", "failed: Permission denied"),
+        summary="newuidmap was refused the map of the process",
+        reach=100,
+    ),
     Signature(
         problem="subuid-mapping-broken",
         anchors=("uidmap: uid range [", "not allowed"),
