@@ -3,6 +3,7 @@
 
 import itertools
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -254,3 +255,57 @@ def test_killed_at_every_moment_of_the_way_back_it_is_finished(tmp_path: Path) -
         assert world.status() is Status.UNDONE
         if not killed:
             break
+
+
+class Failing:
+    """Lets the calls that change a disk fail from the given one on: once, or for good."""
+
+    NAMES = ("write", "fsync", "rename", "unlink", "ftruncate", "fchmod")
+
+    def __init__(self, patch: pytest.MonkeyPatch, first: int, *, for_good: bool) -> None:
+        self.calls = 0
+        self._first = first
+        self._for_good = for_good
+        for name in self.NAMES:
+            patch.setattr(os, name, self._wrapped(getattr(os, name)))
+
+    def _wrapped(self, call: Callable[..., object]) -> Callable[..., object]:
+        def wrapper(*args: object) -> object:
+            self.calls += 1
+            if self.calls == self._first or (self._for_good and self.calls > self._first):
+                raise OSError(28, "No space left on device")
+            return call(*args)
+
+        return wrapper
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+def test_a_disk_that_fails_at_any_call_leaves_before_or_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, for_good: bool
+) -> None:
+    halfway = 0
+    for first in itertools.count(1):
+        world = World(tmp_path / str(first))
+        plan = world.plan()
+        with monkeypatch.context() as patch:
+            failing = Failing(patch, first, for_good=for_good)
+            try:
+                world.engine.start(plan)
+            except Refused:
+                assert tidy(world.state()) == world.before
+            except StoppedHalfway:
+                halfway += 1
+        if failing.calls < first:
+            break
+        if world.journals.runs() and world.status().unfinished:
+            world.another().resume(plan.id)
+        if world.journals.runs() and world.status() is Status.APPLIED:
+            world.another().undo(plan.id)
+        assert tidy(world.state()) == world.before
+    assert first > 20
+    assert bool(halfway) == for_good
+
+
+def tidy(state: dict[str, tuple[bytes, int]]) -> dict[str, tuple[bytes, int]]:
+    """Without the temporary file that a disk which refuses everything kept us from removing."""
+    return {name: entry for name, entry in state.items() if not name.endswith(".tmp")}
