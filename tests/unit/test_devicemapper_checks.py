@@ -409,6 +409,21 @@ MESSAGES = (
      "expected 0."),
     ("thinpool-not-monitored", "  thinpool docker twi-a-t--- 3.79g   0.00 10.09   not monitored"),
     ("devmapper-device-busy", "devmapper: Error unmounting device 5f2d: Device is Busy"),
+    ("thinpool-metadata-damaged", "Check for pool qubes_dom0/pool00 failed (status:1). Manual "
+     "repair required!"),
+    ("thinpool-inactive", "/usr/sbin/thin_check: execvp failed: No such file or directory\n"
+     "  Check of thin pool pve/data failed (status:2). Manual repair required!"),
+    ("thinpool-already-used", "devmapper: Unable to take ownership of thin-pool (docker-thinpool) "
+     "with non-zero transaction ID"),
+    ("devmapper-loop-file-missing", "graphdriver: loopback metadata file not found"),
+    ("direct-lvm-misconfigured", '/dev/sdb is already part of a volume group "vg0": must remove '
+     "this device from any volume group or provide a different device"),
+    ("direct-lvm-misconfigured", 'error looking up command `pvcreate` while setting up direct lvm: '
+     'exec: "pvcreate": executable file not found in $PATH'),
+    ("devmapper-base-size-reached", "Filesystem Size Used Avail Use% Mounted on\n"
+     "/dev/mapper/docker-253:0-100-0f3acd2e9d2ab0f3acd2e9d2ab0f3acd2e9d2ab  10G  10G  20K 100% /"),
+    ("udev-sync-unsupported", 'level=error msg="Udev sync is not supported, which will lead to '
+     'data loss and unexpected behavior. Make sure you have a recent version"'),
     ("udev-sync-unsupported", "devicemapper: Can't set task name /dev/mapper/docker-253:0-1-pool"),
 )  # fmt: skip
 
@@ -424,6 +439,8 @@ def test_a_message_points_to_its_problem(code: str, message: str) -> None:
 
 
 HARMLESS = (
+    "/dev/mapper/docker-253:0-100-0f3acd2e9d2ab0f3acd2e9d2ab0f  10G  5.1G  5.0G  51% /",
+    "device-mapper: thin: 252:4: switching pool to write mode",
     "lvm[812]: Monitoring thin pool docker-thinpool-tpool.",
     "lvm[812]: WARNING: Thin pool docker-thinpool-tpool data is now 80.04% full.",
     "  thinpool docker twi-aot---  3.79g   2.86   10.15   monitored 512.00k",
@@ -449,6 +466,18 @@ def test_a_captured_direct_lvm_raises_no_alarm_and_loop_lvm_does() -> None:
         "loop-lvm-backing-fs-full",
     ]
     assert codes((lab / "loop-losetup-a.txt").read_text()) == ["loop-lvm-in-use"]
+
+
+def test_a_missing_thin_check_is_no_damage() -> None:
+    said = "thin_check: execvp failed: No such file or directory\n"
+    said += "Check of pool vg/p failed (status:2). Manual repair required!"
+    assert codes(said) == ["thinpool-inactive"]
+
+
+def test_a_driver_refused_for_udev_is_no_missing_module() -> None:
+    said = "[graphdriver] prior storage driver devicemapper failed: driver not supported\n"
+    assert codes(said) == ["dm-module-missing"]
+    assert codes(said + "devmapper: Udev sync is not supported.") == ["udev-sync-unsupported"]
 
 
 MINE = frozenset(signature.problem for signature in SIGNATURES)

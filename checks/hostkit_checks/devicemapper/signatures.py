@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages of Docker's devicemapper driver, of LVM and of the kernel's device-mapper."""
+"""Messages about device-mapper, loop files and Docker's driver; pools: pool_messages."""
 
 from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
+from hostkit_checks.devicemapper.pool_messages import POOL
 
 _KERNEL: tuple[Signature, ...] = (
     # The dynamic linker (glibc) for docker 1.8 to 18.04 from an rpm; systemd shortens the
@@ -73,9 +74,9 @@ _KERNEL: tuple[Signature, ...] = (
         "dm-module-missing",
         ("devicemapper", "driver not supported"),
         "dockerd found no usable device-mapper in the kernel",
-        pattern=r"\"?devicemapper\"? failed: driver not supported",
+        pattern=r"devicemapper\"? failed: driver not supported",
+        unless=("Udev sync is not supported",),
         certainty=Certainty.POSSIBLE,
-        reach=120,
     ),
     Signature(
         "dm-module-missing",
@@ -187,148 +188,19 @@ _LOOP: tuple[Signature, ...] = (
         pattern=r"(?:cannot|could not|couldn't) find an(?:y)? unused loop device",
         reach=120,
     ),
-    # dockerd with metadata of a pool that lay on loop files.
+    # dockerd (and Docker's migrator) with records of a pool that lay on loop files.
     Signature(
         "devmapper-loop-file-missing",
-        ("Loopback ", "file not found"),
+        ("oopback ", "file not found"),
         "dockerd misses the {what} file of loop-lvm",
-        pattern=r"Loopback (?P<what>data|metadata) file not found",
+        pattern=r"[Ll]oopback (?P<what>data|metadata) file not found",
         reach=80,
     ),
-)
-
-_POOL: tuple[Signature, ...] = (
-    # lvs -a: a thin pool (t) whose Data% is 90 or more, or whose health letter is D.
     Signature(
-        "thinpool-full",
-        (" twi-",),
-        "lvs shows a thin pool that is {percent} % full",
-        pattern=r" twi-\S{5,6} [*<]*[\d.,]+[a-zA-Z]?\** \**(?P<percent>9\d|100)[.,]\d\d\b",
-        reach=160,
-    ),
-    Signature(
-        "thinpool-full",
-        (" twi-",),
-        "lvs shows a thin pool without data space (health D)",
-        pattern=r" twi-[\w-]{4}D",
-        reach=40,
-    ),
-    Signature(
-        "thinpool-full",
-        (" thin-pool ", "out_of_data_space"),
-        "dmsetup shows a thin pool without data space",
-        reach=160,
-    ),
-    # The kernel (dm-thin.c).
-    Signature(
-        "thinpool-full",
-        ("device-mapper: thin:", "out-of-data-space"),
-        "the kernel found a thin pool without data space",
-        pattern=r"switching pool to out-of-data-space",
-        reach=200,
-    ),
-    Signature(
-        "thinpool-full",
-        ("device-mapper: thin:", "no free data space available"),
-        "the kernel found a thin pool without data space",
-        reach=200,
-    ),
-    Signature(
-        "thinpool-full",
-        ("device-mapper: thin:", "no free metadata space available"),
-        "the kernel found a thin pool without metadata space",
-        reach=200,
-    ),
-    Signature(
-        "thinpool-full",
-        ("device-mapper: space map metadata: unable to allocate new metadata block",),
-        "the kernel found a thin pool without metadata space",
-    ),
-    Signature(
-        "thinpool-full",
-        ("unable to service pool target messages in READ_ONLY or FAIL mode",),
-        "a thin pool went read-only or failed, as one does when it is full",
-    ),
-    # dmeventd and lvm2 (thin plug-in), to 2.02.170 and later.
-    Signature(
-        "thinpool-full",
-        ("hin", "is now", "full"),
-        "dmeventd saw a thin pool {percent} % full",
-        pattern=r"[Tt]hin (?:pool )?\S+ (?:(?:meta)?data )?is now (?P<percent>9\d|100)[.\d]*% full",
-        reach=160,
-    ),
-    # docker info with thin pool and nothing left.
-    Signature(
-        "thinpool-full",
-        ("Data Space Available: 0", "Pool"),
-        "docker info shows a thin pool without data space",
-        pattern=r"Data Space Available: 0(?:\.0+)? ?B\b",
-        unless=("Data file: /dev/loop",),
-    ),
-    # dockerd (deviceset.go) 1.11 and later.
-    Signature(
-        "thinpool-min-free-space",
-        ("which is less than minimum required",),
-        "the pool has {free} free {what} blocks, Docker wants {minimum}",
-        pattern=r"(?P<free>\d+) free (?P<what>data|metadata) blocks which is less than minimum "
-        r"required (?P<minimum>\d+)",
-    ),
-    # The kernel again, after an error in a pool's metadata.
-    Signature(
-        "thinpool-metadata-damaged",
-        ("unable to service pool target messages in READ_ONLY or FAIL mode",),
-        "a thin pool went read-only or failed",
+        "devmapper-loop-file-missing",
+        ("devmapper: Unable to find loopback mount for:",),
+        "the active pool does not lie on the loop file of this data root",
         certainty=Certainty.POSSIBLE,
-    ),
-    Signature(
-        "thinpool-metadata-damaged",
-        ("device-mapper: thin:", "metadata operation", "failed: error ="),
-        "the kernel could not write a thin pool's metadata",
-        reach=300,
-    ),
-    Signature(
-        "thinpool-metadata-damaged",
-        ("device-mapper: thin:", "switching pool to"),
-        "the kernel switched a thin pool to {mode} mode",
-        pattern=r"switching pool to (?P<mode>read-only|failure|fail) mode",
-        reach=200,
-    ),
-    Signature(
-        "thinpool-metadata-damaged",
-        (" thin-pool ", " needs_check"),
-        "dmsetup shows a thin pool that needs a check",
-        reach=160,
-    ),
-    Signature(
-        "thinpool-metadata-damaged",
-        ("Check of pool", "Manual repair required"),
-        "LVM refuses a thin pool whose metadata failed the check",
-        reach=200,
-    ),
-    # LVM at activation; 2.02.111 and earlier compare with Docker's count and refuse.
-    Signature(
-        "thinpool-inactive",
-        ("ransaction_id is", "while expected"),
-        "LVM does not activate the pool: transaction {found}, expected {expected}",
-        pattern=r"[Tt]hin pool .{0,80}?transaction_id is (?P<found>\d+), "
-        r"while expected (?P<expected>\d+)",
-        reach=200,
-    ),
-    Signature(
-        "thinpool-inactive",
-        ("thin_check", "No such file or directory"),
-        "LVM does not activate the pool: thin_check is not installed",
-        pattern=r"thin_check: execvp failed: No such file",
-        reach=160,
-    ),
-    # lvs -o +seg_monitor.
-    Signature(
-        "thinpool-not-monitored",
-        (" twi-", "not monitored"),
-        "lvs shows a thin pool that nothing monitors",
-        pattern=r" twi-\S{5,6} [<\d.,]+[a-zA-Z]? [\d., ]*?not monitored",
-        severity=Severity.WARNING,
-        reach=160,
     ),
 )
 
@@ -345,7 +217,7 @@ _DRIVER: tuple[Signature, ...] = (
         "thinpool-already-used",
         ("Unable to take ownership of thin-pool",),
         "the thin pool {pool} already holds data of another installation",
-        pattern=r"thin-pool \((?P<pool>[^)]+)\) that already has used data blocks",
+        pattern=r"thin-pool \((?P<pool>[^)]+)\) (?:that already has used data|with non-zero trans)",
     ),
     Signature(
         "direct-lvm-misconfigured",
@@ -357,6 +229,29 @@ _DRIVER: tuple[Signature, ...] = (
         "direct-lvm-misconfigured",
         ("changing direct-lvm config is not supported",),
         "the dm.directlvm options were changed after the first start",
+    ),
+    Signature(
+        "direct-lvm-misconfigured",
+        ("cannot setup direct-lvm when",),
+        "dm.thinpooldev and dm.directlvm_device are both given",
+    ),
+    Signature(
+        "direct-lvm-misconfigured",
+        ("must remove this device from any volume group or provide a different device",),
+        "the device for direct-lvm already belongs to the volume group {group}",
+        pattern=r"part of a volume group \W*(?P<group>[\w.+-]+)",
+    ),
+    Signature(
+        "direct-lvm-misconfigured",
+        ("is not available for use with devicemapper",),
+        "LVM does not see {device}, which dockerd is told to use",
+        pattern=r"(?P<device>/dev/\S+) is not available for use with devicemapper",
+    ),
+    Signature(
+        "direct-lvm-misconfigured",
+        ("while setting up direct lvm",),
+        "the command {command}, which direct-lvm needs, is not installed",
+        pattern=r"looking up command \W(?P<command>\w+)\W while setting up direct lvm",
     ),
     Signature(
         "direct-lvm-misconfigured",
@@ -392,6 +287,15 @@ _DRIVER: tuple[Signature, ...] = (
         "a layer's device cannot be removed: something still has it mounted",
         pattern=r"(?:devmapper|devicemapper|mapper/docker-|remove device).{0,300}Device is Busy",
     ),
+    # df: a container's file system, 10 GB unless dm.basesize says otherwise, is full.
+    Signature(
+        "devmapper-base-size-reached",
+        ("/dev/mapper/docker-",),
+        "a container's file system on devicemapper is {percent} % full",
+        pattern=r"/dev/mapper/docker-\d+:\d+-\d+-[0-9a-f]{12,64} (?:[\d.]+[KMGT]? ){3}"
+        r"(?P<percent>9[5-9]|100)%",
+        reach=240,
+    ),
     # dockerd 1.8 and later, docker info: a static binary or a libdevmapper without udev.
     Signature(
         "udev-sync-unsupported",
@@ -413,4 +317,4 @@ _DRIVER: tuple[Signature, ...] = (
     ),
 )
 
-SIGNATURES: tuple[Signature, ...] = (*_KERNEL, *_LOOP, *_POOL, *_DRIVER)
+SIGNATURES: tuple[Signature, ...] = (*_KERNEL, *_LOOP, *POOL, *_DRIVER)

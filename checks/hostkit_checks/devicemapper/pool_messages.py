@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Messages about thin pools: from the kernel, LVM, dmeventd, docker info and dockerd."""
+
+from hostkit.diagnosis.finding import Certainty, Severity
+from hostkit.diagnosis.signature import Signature
+
+POOL: tuple[Signature, ...] = (
+    # lvs -a: a thin pool (t) whose Data% is 90 or more, or whose health letter is D.
+    Signature(
+        "thinpool-full",
+        (" twi-",),
+        "lvs shows a thin pool that is {percent} % full",
+        pattern=r" twi-\S{5,6} [*<]*[\d.,]+[a-zA-Z]?\** \**(?P<percent>9\d|100)[.,]\d\d\b",
+        reach=160,
+    ),
+    Signature(
+        "thinpool-full",
+        (" twi-",),
+        "lvs shows a thin pool without data space (health D)",
+        pattern=r" twi-[\w-]{4}D",
+        reach=40,
+    ),
+    Signature(
+        "thinpool-full",
+        (" thin-pool ", "out_of_data_space"),
+        "dmsetup shows a thin pool without data space",
+        reach=160,
+    ),
+    # The kernel (dm-thin.c).
+    Signature(
+        "thinpool-full",
+        ("device-mapper: thin:", "out-of-data-space"),
+        "the kernel found a thin pool without data space",
+        pattern=r"switching pool to out-of-data-space",
+        reach=200,
+    ),
+    Signature(
+        "thinpool-full",
+        ("device-mapper: thin:", "no free data space available"),
+        "the kernel found a thin pool without data space",
+        reach=200,
+    ),
+    Signature(
+        "thinpool-full",
+        ("device-mapper: thin:", "no free metadata space available"),
+        "the kernel found a thin pool without metadata space",
+        reach=200,
+    ),
+    Signature(
+        "thinpool-full",
+        ("device-mapper: space map metadata: unable to allocate new metadata block",),
+        "the kernel found a thin pool without metadata space",
+    ),
+    Signature(
+        "thinpool-full",
+        ("unable to service pool target messages in READ_ONLY or FAIL mode",),
+        "a thin pool went read-only or failed, as one does when it is full",
+    ),
+    # dmeventd and lvm2 (thin plug-in), to 2.02.170 and later.
+    Signature(
+        "thinpool-full",
+        ("hin", "is now", "full"),
+        "dmeventd saw a thin pool {percent} % full",
+        pattern=r"[Tt]hin (?:pool )?\S+ (?:(?:meta)?data )?is now (?P<percent>9\d|100)[.\d]*% full",
+        reach=160,
+    ),
+    # docker info with thin pool and nothing left.
+    Signature(
+        "thinpool-full",
+        ("Data Space Available: 0", "Pool"),
+        "docker info shows a thin pool without data space",
+        pattern=r"Data Space Available: 0(?:\.0+)? ?B\b",
+        unless=("Data file: /dev/loop",),
+    ),
+    # dockerd (deviceset.go) 1.11 and later.
+    Signature(
+        "thinpool-min-free-space",
+        ("which is less than minimum required",),
+        "the pool has {free} free {what} blocks, Docker wants {minimum}",
+        pattern=r"(?P<free>\d+) free (?P<what>data|metadata) blocks which is less than minimum "
+        r"required (?P<minimum>\d+)",
+    ),
+    # The kernel again, after an error in a pool's metadata.
+    Signature(
+        "thinpool-metadata-damaged",
+        ("unable to service pool target messages in READ_ONLY or FAIL mode",),
+        "a thin pool went read-only or failed",
+        certainty=Certainty.POSSIBLE,
+    ),
+    Signature(
+        "thinpool-metadata-damaged",
+        ("device-mapper: thin:", "metadata operation", "failed: error ="),
+        "the kernel could not write a thin pool's metadata",
+        reach=300,
+    ),
+    Signature(
+        "thinpool-metadata-damaged",
+        ("device-mapper: thin:", "switching pool to"),
+        "the kernel switched a thin pool to {mode} mode",
+        pattern=r"switching pool to (?P<mode>read-only|failure|fail) mode",
+        reach=200,
+    ),
+    Signature(
+        "thinpool-metadata-damaged",
+        (" thin-pool ", " needs_check"),
+        "dmsetup shows a thin pool that needs a check",
+        reach=160,
+    ),
+    Signature(
+        "thinpool-metadata-damaged",
+        ("pool ", "failed (status:", "Manual repair required"),
+        "LVM refuses a thin pool whose metadata failed the check",
+        pattern=r"Check (?:of|for) (?:thin )?pool \S+ failed \(status:\d+\)",
+        unless=("execvp failed",),
+        reach=200,
+    ),
+    # LVM at activation; 2.02.111 and earlier compare with Docker's count and refuse.
+    Signature(
+        "thinpool-inactive",
+        ("ransaction_id is", "while expected"),
+        "LVM does not activate the pool: transaction {found}, expected {expected}",
+        pattern=r"[Tt]hin pool .{0,80}?transaction_id is (?P<found>\d+), "
+        r"while expected (?P<expected>\d+)",
+        reach=200,
+    ),
+    Signature(
+        "thinpool-inactive",
+        ("thin_check", "No such file or directory"),
+        "LVM does not activate the pool: thin_check is not installed",
+        pattern=r"thin_check: execvp failed: No such file",
+        reach=160,
+    ),
+    # lvs -o +seg_monitor.
+    Signature(
+        "thinpool-not-monitored",
+        (" twi-", "not monitored"),
+        "lvs shows a thin pool that nothing monitors",
+        pattern=r" twi-\S{5,6} [<\d.,]+[a-zA-Z]? [\d., ]*?not monitored",
+        severity=Severity.WARNING,
+        reach=160,
+    ),
+)
