@@ -11,7 +11,9 @@ from hostkit.diagnosis.doctor import Text, suspects
 from hostkit_checks.storage.checks import CHECKS
 from hostkit_checks.storage.signatures import SIGNATURES
 
-OURS = {signature.problem for signature in SIGNATURES}
+# A problem of another area, of which one of our messages is one sign among others.
+FOREIGN = "dm-module-missing"
+OURS = {signature.problem for signature in SIGNATURES} - {FOREIGN}
 # What is in collected outputs and is indeed there.
 TRUE_OF_OUTPUTS = {
     "dockerinfo-overlay-nodtype__for-linux-196.txt": "xfs-ftype0-no-dtype",
@@ -133,6 +135,11 @@ def codes(text: str) -> list[str]:
             ' "vfs": database configuration mismatch',
         ),
         ("storage-driver-mismatch", "Failed to built-in GetDriver graph acme /var/lib/docker"),
+        (
+            "storage-driver-mismatch",
+            'level=error msg="Failed to GetDriver graph" driver=acme error="graphdriver plugins are'
+            ' only supported with experimental mode" home-dir=/var/lib/docker',
+        ),
         ("devicemapper-deprecated", "Failed to GetDriver graph devicemapper /var/lib/docker"),
         (
             "docker-root-disk-full",
@@ -152,6 +159,16 @@ def codes(text: str) -> list[str]:
 )
 def test_a_message_names_its_problem(code: str, text: str) -> None:
     assert codes(text) == [code]
+
+
+def test_devicemapper_on_a_kernel_without_it_is_more_than_deprecated() -> None:
+    """As Docker 20.10.24 says it."""
+    text = (
+        'level=warning msg="[graphdriver] WARNING: the devicemapper storage-driver is deprecated,'
+        ' and will be removed in a future release"\n'
+        "failed to start daemon: error initializing graphdriver: driver not supported\n"
+    )
+    assert set(codes(text)) == {"devicemapper-deprecated", FOREIGN}
 
 
 @pytest.mark.parametrize(

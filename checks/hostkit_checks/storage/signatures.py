@@ -304,12 +304,16 @@ _CHOICE = (
     Signature(
         problem="storage-driver-mismatch",
         anchors=("GetDriver graph",),
-        pattern=r"Failed to (?:built-in )?GetDriver graph (?P<driver>(?!devicemapper)[a-z0-9-]+)",
+        pattern=(
+            r"Failed to (?:built-in )?GetDriver graph\"? (?:driver=)?"
+            r"(?P<driver>(?!devicemapper)[a-z0-9-]+)"
+        ),
         summary="dockerd knows no storage driver called {driver}",
     ),
     Signature(
         problem="devicemapper-deprecated",
-        anchors=("GetDriver graph devicemapper",),
+        anchors=("GetDriver graph",),
+        pattern=r"GetDriver graph\"? (?:driver=)?devicemapper",
         summary="this build of dockerd has no devicemapper driver",
     ),
     # dockerd 24.0 on.
@@ -326,6 +330,16 @@ _CHOICE = (
         summary="the storage driver that was named or used before is not supported here",
         certainty=Certainty.POSSIBLE,
         generic=True,
+    ),
+    # dockerd 18.09 to 24, with devicemapper configured and a kernel without device-mapper.
+    Signature(
+        problem="dm-module-missing",
+        anchors=(
+            "devicemapper storage-driver is deprecated",
+            "error initializing graphdriver: driver not supported",
+        ),
+        summary="dockerd was to use devicemapper, and this kernel does not support it",
+        certainty=Certainty.POSSIBLE,
     ),
     # dockerd 24.0 on, with devicemapper configured.
     Signature(

@@ -132,11 +132,12 @@ def dangling_images(facts: Facts) -> Iterator[Outcome]:
             if store.dangling is None:
                 yield Unknown(f"{root.path}/image/{store.driver} could not be counted")
             elif store.dangling:
+                count = f"{store.dangling} of {store.images} images"
                 verb = "has" if store.dangling == 1 else "have"
                 yield Finding(
                     problem="dangling-images-reclaimable",
                     severity=Severity.INFO,
-                    summary=f"{store.dangling} of {store.images} images {verb} no name and no child",
+                    summary=f"{count} {verb} no name and no child",
                     evidence=(
                         Evidence(
                             f"{root.path}/image/{store.driver}/repositories.json",
