@@ -78,8 +78,6 @@ WITHOUT_EFFECT: Mapping[str, str] = {
     "default-ulimit": "default-ulimits",
     "default-address-pool": "default-address-pools",
 }
-# dockerd flattens tables one level before it looks for unknown keys; not these.
-_NOT_FLATTENED = frozenset(_KINDS["table"].split()) - {"proxies"}
 _REMOVED: Mapping[str, Removed] = {
     "graph": Removed((23,), 'write "data-root" with the same value'),
     "cluster-store": Removed((23,), "remove it, swarm mode took its place"),
@@ -134,16 +132,17 @@ def _fits(kind: Kind, value: Value) -> bool:
 
 
 def unknown_keys(settings: tuple[Setting, ...]) -> tuple[Trouble, ...]:
-    """Keys that no Docker up to 29 has; a table that is not one is looked into."""
+    """Keys that no Docker up to 29 has; dockerd looks into tables that it does not know."""
     found: list[Trouble] = []
     for one in settings:
-        if isinstance(one.value, Table) and one.key not in _NOT_FLATTENED:
+        known = one.key in _KIND_OF and one.key != "proxies"
+        if isinstance(one.value, Table) and not known:
             found += [
                 Trouble(one, f'"{name}" in "{one.key}" is no key of daemon.json')
                 for name, _ in one.value.items
                 if name not in _KIND_OF
             ]
-        elif one.key not in _KIND_OF:
+        elif not known and one.key != "proxies":
             found.append(Trouble(one, f'"{one.key}" is no key of daemon.json'))
     return tuple(found)
 
