@@ -220,7 +220,7 @@ def _options(words: list[str]) -> Iterator[tuple[str, tuple[str, ...], bool]]:
                 continue
         if mark:
             negated, mark = True, False
-        values = (*values, word) if values else (word,)
+        values += (word,)
     if option or values:
         yield option, values, negated
 

@@ -4,7 +4,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from hostkit.facts.fact import refuse
 from hostkit.facts.ruleset import Backend, Chain, Family, Match, Rule, Table
@@ -48,20 +48,35 @@ def parse_json(content: str) -> tuple[Table, ...]:
     >>> table.name, table.family.value, table.iptables
     ('nat', 'ip', True)
     """
-    objects = json.loads(content)  # its error is a ValueError
-    listed: Any = objects.get("nftables") if isinstance(objects, dict) else None
-    if not isinstance(listed, list):
+    listed = _object(json.loads(content)).get("nftables")  # its error is a ValueError
+    if not _is_list(listed):
         refuse("no list of nftables objects in it")
     found = _Found()
     for one in listed:
-        for kind, data in one.items() if isinstance(one, dict) else ():
-            if not isinstance(data, dict):
-                continue
+        for kind, data in _object(one).items():
             try:
-                found.add(kind, data)
+                found.add(kind, _object(data))
             except (KeyError, TypeError, AttributeError) as error:
                 refuse(f"a {kind} that is not complete: {error}")
     return found.tables()
+
+
+def _is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    """A JSON object, or an empty one for anything else."""
+    return value if _is_object(value) else {}
+
+
+def _list(value: object) -> list[Any]:
+    """A JSON list, or an empty one for anything else."""
+    return value if _is_list(value) else []
 
 
 class _Found:
@@ -112,12 +127,12 @@ class _Found:
         )
 
 
-def _rule(expressions: list[dict[str, Any]], comment: str) -> Rule:
+def _rule(expressions: object, comment: str) -> Rule:
     rule = Rule((), comment=comment)
     matches: list[Match] = []
-    for expression in expressions:
-        ((kind, data),) = expression.items() if len(expression) == 1 else (("?", expression),)
-        details: Mapping[str, Any] = data if isinstance(data, dict) else {}
+    for expression in _list(expressions):
+        kind, data = next(iter(_object(expression).items()), ("?", expression))
+        details = _object(data)
         if kind == "match":
             matches.append(_match(details))
         elif kind == "counter":
@@ -148,18 +163,14 @@ def _extension(details: Mapping[str, Any]) -> Match:
 def _match(data: Mapping[str, Any]) -> Match:
     operator = data.get("op", "==")
     option, value = _words(data["left"]), data["right"]
-    members: Any = value.get("set") if isinstance(value, dict) else value
-    values = (
-        tuple(_words(member) for member in members)
-        if isinstance(members, list)
-        else (_words(value),)
-    )
+    members = _list(_object(value).get("set")) or _list(value) or [value]
+    values = tuple(_words(member) for member in members)
     if operator in ("==", "in", "!="):
         return Match("", option, values, operator == "!=")
     return Match("", "", (f"{option} {operator} {' '.join(values)}",))
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     """A JSON expression in about the words of nft's own language.
 
     >>> _words({"payload": {"protocol": "ip", "field": "saddr"}})
@@ -167,20 +178,20 @@ def _words(value: Any) -> str:
     >>> _words({"prefix": {"addr": "10.0.0.0", "len": 8}})
     '10.0.0.0/8'
     """
-    if isinstance(value, list):
+    if _is_list(value):
         return " ".join(_words(one) for one in value)
-    if not isinstance(value, dict):
+    if not _is_object(value):
         return "" if value is None else str(value)
-    if len(value) == 1:
-        ((kind, inner),) = value.items()
-        if kind == "prefix" and isinstance(inner, dict):
-            return f"{_words(inner.get('addr'))}/{_words(inner.get('len'))}"
-        if kind == "range" and isinstance(inner, list):
-            return "-".join(_words(one) for one in inner)
-        if kind in ("payload", "meta", "key", "set", "concat", "elem"):
-            return _words(inner)
-        return f"{kind} {_words(inner)}".strip()
-    return " ".join(_words(inner) for inner in value.values())
+    if len(value) != 1:
+        return " ".join(_words(inner) for inner in value.values())
+    ((kind, inner),) = value.items()
+    if kind == "prefix":
+        return f"{_words(_object(inner).get('addr'))}/{_words(_object(inner).get('len'))}"
+    if kind == "range":
+        return "-".join(_words(one) for one in _list(inner))
+    if kind in ("payload", "meta", "key", "set", "concat", "elem"):
+        return _words(inner)
+    return f"{kind} {_words(inner)}".strip()
 
 
 def parse_text(content: str) -> tuple[Table, ...]:

@@ -79,10 +79,10 @@ def test_reading_changes_no_rule_and_no_table(host: SickHost) -> None:
 
     host.shell(DOCKER_RULES)
     rules = "iptables-legacy-save; iptables-nft-save; nft list ruleset"
-    before = without_times(host.shell(rules))
+    rules_before = without_times(host.shell(rules))
     show(host)
     host.hostkit("preflight")
-    assert without_times(host.shell(rules)) == before
+    assert without_times(host.shell(rules)) == rules_before
 
 
 def without_times(rules: str) -> list[str]:

@@ -28,7 +28,8 @@ def facts_of(host: FakeHost, *loaded: str) -> Facts:
 def known(facts: Facts) -> Ruleset:
     answer = facts.get(RULESET)
     assert isinstance(answer, Known), answer
-    return answer.value
+    found: Ruleset = answer.value
+    return found
 
 
 def ran(host: FakeHost) -> list[str]:
