@@ -42,7 +42,7 @@ class LocalHost:
         """The bytes of a file. More than `limit` is Unreadable, never cut silently."""
         try:
             data, more = files.read_bounded(path, limit)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return _failed(path, error)
         if more:
             return Unreadable(path, f"larger than {limit} bytes")
@@ -52,14 +52,14 @@ class LocalHost:
         """The last `limit` bytes of a file."""
         try:
             return Known(Tail(*files.read_tail(path, limit)), path)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return _failed(path, error)
 
     def listdir(self, path: str) -> Answer[tuple[str, ...]]:
         """The names in a folder, sorted."""
         try:
             return Known(tuple(sorted(os.listdir(path))), path)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return _failed(path, error)
 
     def stat(self, path: str, *, follow: bool = True) -> Answer[FileStat]:
@@ -67,7 +67,7 @@ class LocalHost:
         try:
             info = os.stat(path, follow_symlinks=follow)
             target = os.readlink(path) if stat.S_ISLNK(info.st_mode) else ""
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return _failed(path, error)
         kind: FileKind = next(kind for matches, kind in _KINDS if matches(info.st_mode))
         rdev = (os.major(info.st_rdev), os.minor(info.st_rdev))
@@ -90,7 +90,7 @@ class LocalHost:
         """statvfs(3) of the file system that holds a path."""
         try:
             info = os.statvfs(path)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return _failed(path, error)
         unit = info.f_frsize
         value = Space(
@@ -113,7 +113,7 @@ class LocalHost:
             done = process.run(argv, timeout=min(command.timeout, left), limit=command.limit)
         except FileNotFoundError:
             return Absent(source, f"{argv[0]} is not installed")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return _failed(source, error)
         if done.timed_out:
             return Unreadable(source, f"did not answer within {min(command.timeout, left):.0f} s")
@@ -134,7 +134,9 @@ def _complaint(done: process.Completed) -> str:
     return f"exit status {done.status}: {said}"
 
 
-def _failed(source: str, error: OSError) -> Absent | Unreadable:
+def _failed(source: str, error: OSError | ValueError) -> Absent | Unreadable:
+    if isinstance(error, ValueError):  # a NUL or half a character, out of somebody's file
+        return Unreadable(source, "not a name that a file can have")
     if error.errno in _NOT_THERE:
         return Absent(source)
     denied = error.errno in _PERMISSION and os.geteuid() != 0
