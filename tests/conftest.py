@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from hostkit import process
+
+# A machine that is busy is no fault of the code: slowness is what benchmarks are for.
+settings.register_profile("hostkit", deadline=None)
+settings.load_profile("hostkit")
 
 ROOT = Path(__file__).resolve().parent.parent
 _SETTLE_S = 5.0  # a loop device goes a little after the last mount of it
