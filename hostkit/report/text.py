@@ -131,6 +131,8 @@ def _block(report: Report, block: Block, style: Style) -> list[str]:
         lines.append("  brings about:")
         for one in block.consequences:
             lines += headline(one.finding, style, indent=4)
+            for evidence in one.finding.evidence[:1]:
+                lines += hang("--> ", located(evidence), style.width, indent=6)
     return lines
 
 
