@@ -128,8 +128,8 @@ def _arch(facts: Facts) -> tuple[str, str]:
     if arch:
         return arch, kernel.source
     said = facts.host.run(UNAME_MACHINE)
-    known = isinstance(said, Known)
-    return (text.decode(said.value.stdout).strip() if known else ""), said.source
+    arch = text.decode(said.value.stdout).strip() if isinstance(said, Known) else ""
+    return arch, said.source
 
 
 def _userland_bits(host: Host) -> tuple[int | None, str]:

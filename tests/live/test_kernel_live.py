@@ -4,6 +4,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from hostkit import process
 from hostkit.diagnosis.finding import Passed, Unknown
 from hostkit.diagnosis.runner import run_checks
 from hostkit.facts.cgroups import CGROUPS, CgroupVersion
-from hostkit.facts.fact import Facts
+from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.kernel import CMDLINE, KERNEL
 from hostkit.facts.kernelconfig import KERNEL_CONFIG
 from hostkit.facts.machine import MACHINE
@@ -77,7 +78,16 @@ def test_the_cgroup_version_agrees_with_the_file_system_at_its_root() -> None:
 
 def test_everything_about_this_machine_is_known() -> None:
     facts = here()
-    for fact in (KERNEL, CMDLINE, MACHINE, MODULES, CGROUPS, NAMESPACES, OS_RELEASE):
+    wanted: tuple[Fact[Any], ...] = (
+        KERNEL,
+        CMDLINE,
+        MACHINE,
+        MODULES,
+        CGROUPS,
+        NAMESPACES,
+        OS_RELEASE,
+    )
+    for fact in wanted:
         assert isinstance(facts.get(fact), Known), fact
     for result in run_checks(facts, (*KERNEL_CHECKS, *CGROUP_CHECKS)):
         assert not any(isinstance(o, Unknown) for o in result.outcomes), result

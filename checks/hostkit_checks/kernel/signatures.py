@@ -67,9 +67,9 @@ SIGNATURES: tuple[Signature, ...] = (
     # yum, given the width of an old PC by $basearch.
     Signature(
         problem="host-32bit",
-        anchors=("/i386/",),
+        anchors=("download.docker.com/linux/",),
         summary="Docker's repository has no packages for this 32-bit system",
-        pattern=r"docker(?:project)?\.(?:com|org)/\S*/i386/",
+        pattern=r"docker\.com/linux/\w+/[\w.]+/i[3-6]86/",
         reach=200,
     ),
     # A shell, of the engine's own programs: those for amd64 on a machine that is not.
@@ -134,7 +134,7 @@ SIGNATURES: tuple[Signature, ...] = (
     # are missing rightly from a kernel that has v2 only.
     Signature(
         problem="kernel-config-missing-features",
-        anchors=("CONFIG_", ": missing"),
+        anchors=(": missing", "CONFIG_"),
         summary="check-config found the kernel without {symbol}",
         pattern=r"CONFIG_(?P<symbol>NAMESPACES|(?:NET|PID|IPC|UTS)_NS|CGROUPS|CGROUP_SCHED|CPUSETS"
         r"|MEMCG|VETH|BRIDGE): missing",
@@ -275,7 +275,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         problem="subuid-mapping-broken",
-        anchors=("idmap", "executable file not found in $PATH"),
+        anchors=("executable file not found in $PATH", "idmap"),
         summary="{program} is not installed",
         pattern=r"(?P<program>new[ug]idmap)[\\\"']*: executable file not found",
         reach=120,
@@ -290,7 +290,7 @@ SIGNATURES: tuple[Signature, ...] = (
     # An image's file whose owner is beyond the range (podman, userns-remap).
     Signature(
         problem="subuid-mapping-broken",
-        anchors=("lchown ", ": invalid argument"),
+        anchors=(": invalid argument", "lchown "),
         summary="an image uses ids beyond the sub-ids of this user",
         pattern=r"lchown \S+: invalid argument",
         reach=300,
@@ -327,16 +327,16 @@ SIGNATURES: tuple[Signature, ...] = (
     # OpenVZ names its kernels so (6: 042stab, 7: vz7); dockerd, uname and docker info show it.
     Signature(
         problem="container-based-vps",
-        anchors=("stab",),
+        anchors=("-042stab",),
         summary="the kernel {release} is OpenVZ's: this is a container, not a machine",
-        pattern=r"(?P<release>\d\.\d+\.\d+-\d{3}stab\d[\d.]*\d)",
+        pattern=r"(?P<release>\d\.\d+\.\d+-042stab\d[\d.]*\d)",
         reach=60,
     ),
     Signature(
         problem="container-based-vps",
-        anchors=(".vz7.",),
-        summary="the kernel {release} is OpenVZ's: this may be a container, not a machine",
-        pattern=r"(?P<release>3\.10\.0-[\d.]+\.vz7\.\d[\d.]*\d)",
+        anchors=("Kernel Version: 3.10.0-", ".vz7."),
+        summary="docker info: the kernel {release} is OpenVZ's",
+        pattern=r"Version: (?P<release>3\.10\.0-[\d.]+\.vz7\.\d[\d.]*\d)",
         certainty=Certainty.POSSIBLE,
         reach=60,
     ),
