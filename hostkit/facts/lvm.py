@@ -3,7 +3,7 @@
 
 Asking for seg_monitor starts dmeventd when it does not run, so it is asked for only when it
 does; without dmeventd nothing is monitored anyway. The tools are run only when device-mapper
-is awake (hostkit.facts.devicemapper).
+is awake (hostkit.facts.devicemapper) and their socket would not start lvmetad (EL 7).
 """
 
 import re
@@ -12,14 +12,15 @@ from typing import NamedTuple
 
 from hostkit.facts.devicemapper import asleep
 from hostkit.facts.fact import Fact, Facts, read_text, refuse, run_text
-from hostkit.host.answer import Answer, Known
+from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
 from hostkit.host.commands import LVS, PVS, VGS
 
 CONFIG = "/etc/lvm/lvm.conf"
 LOCAL_CONFIG = "/etc/lvm/lvmlocal.conf"  # read after lvm.conf and stronger (lvm.conf(5))
 PROFILES = "/etc/lvm/profile"
-PID_FILES = ("/run/dmeventd.pid", "/var/run/dmeventd.pid")
+PID_FOLDERS = ("/run", "/var/run")  # one folder but on EL 6
+LVMETAD_SOCKET = "/run/lvm/lvmetad.socket"
 # lv_health_status, lv_active and others came later than what EL 6 has; lv_attr says it all.
 FIELDS = (
     "vg_name,lv_name,lv_attr,lv_size,pool_lv,data_percent,metadata_percent,"
@@ -140,7 +141,11 @@ def parse_lvs(content: str) -> tuple[LogicalVolume, ...]:
     (2.86, True, True, True)
     """
     width = len(FIELDS.split(","))
-    return tuple(_volume(fields, width) for fields in _rows(content, width, width + 1))
+    found: dict[str, LogicalVolume] = {}
+    for fields in _rows(content, width, width + 1):  # a row for each segment of a volume
+        volume = _volume(fields, width)
+        found.setdefault(volume.full_name, volume)
+    return tuple(found.values())
 
 
 def _volume(fields: list[str], width: int) -> LogicalVolume:
@@ -248,21 +253,29 @@ def _settings(host: Host) -> tuple[tuple[str, str, Setting], ...]:
     return tuple(found)
 
 
-def _dmeventd(host: Host) -> bool:
-    """Whether the process that the pid file names is dmeventd."""
-    for path in PID_FILES:
-        pid = host.read(path, 64)
+def _runs(host: Host, name: str) -> bool:
+    """Whether the process that a daemon's pid file names is that daemon."""
+    for folder in PID_FOLDERS:
+        pid = host.read(f"{folder}/{name}.pid", 64)
         if isinstance(pid, Known) and pid.value.strip().isdigit():
-            name = host.read(f"/proc/{int(pid.value)}/comm")
-            return isinstance(name, Known) and name.value.strip() == b"dmeventd"
+            comm = host.read(f"/proc/{int(pid.value)}/comm")
+            return isinstance(comm, Known) and comm.value.strip() == name.encode()
     return False
 
 
+def _asleep(facts: Facts) -> Absent | Unreadable | None:
+    """Why LVM may not be asked; None when asking wakes nothing."""
+    socket = facts.host.stat(LVMETAD_SOCKET)
+    if isinstance(socket, Known) and not _runs(facts.host, "lvmetad"):
+        return Unreadable(LVMETAD_SOCKET, "asking would start lvmetad")
+    return asleep(facts)
+
+
 def _gather(facts: Facts) -> Answer[Lvm]:
-    refused = asleep(facts)
+    refused = _asleep(facts)
     if refused:
         return refused
-    dmeventd = _dmeventd(facts.host)
+    dmeventd = _runs(facts.host, "dmeventd")
     volumes = run_text(facts.host, LVS, parse_lvs, FIELDS + ",seg_monitor" * dmeventd)
     if not isinstance(volumes, Known):
         return volumes
@@ -271,11 +284,11 @@ def _gather(facts: Facts) -> Answer[Lvm]:
 
 
 def _gather_groups(facts: Facts) -> Answer[tuple[VolumeGroup, ...]]:
-    return asleep(facts) or run_text(facts.host, VGS, parse_vgs)
+    return _asleep(facts) or run_text(facts.host, VGS, parse_vgs)
 
 
 def _gather_physical(facts: Facts) -> Answer[tuple[PhysicalVolume, ...]]:
-    return asleep(facts) or run_text(facts.host, PVS, parse_pvs)
+    return _asleep(facts) or run_text(facts.host, PVS, parse_pvs)
 
 
 LVM: Fact[Lvm] = Fact("lvm", _gather, waits=True)

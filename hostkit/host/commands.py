@@ -56,19 +56,20 @@ DMSETUP_VERSION = Command(("dmsetup", "version"), root=True, touches=_DM)
 _LSBLK = "NAME,KNAME,PKNAME,MAJ:MIN,TYPE,FSTYPE,LABEL,UUID,SIZE"
 LSBLK_JSON = Command(("lsblk", "-J", "-b", "-o", _LSBLK))
 LSBLK_PAIRS = Command(("lsblk", "-P", "-b", "-o", _LSBLK))  # util-linux 2.23 has no -J
+_LVM_TOO = f"{_DM}; may start lvmetad, and dmeventd for seg_monitor"
 _LVM = ("--noheadings", "--nosuffix", "--units", "b", "--separator", "|")
-LVS = Command(("lvs", *_LVM, "-a", "-o"), timeout=10.0, root=True, touches=_DM)
+LVS = Command(("lvs", *_LVM, "-a", "-o"), timeout=10.0, root=True, touches=_LVM_TOO)
 PVS = Command(
     ("pvs", *_LVM, "-o", "pv_name,vg_name,pv_size,pv_free,pv_attr"),
     timeout=10.0,
     root=True,
-    touches=_DM,
+    touches=_LVM_TOO,
 )
 VGS = Command(
     ("vgs", *_LVM, "-o", "vg_name,vg_size,vg_free,vg_extent_size,vg_attr"),
     timeout=10.0,
     root=True,
-    touches=_DM,
+    touches=_LVM_TOO,
 )
 XFS_INFO = Command(("xfs_info",))
 

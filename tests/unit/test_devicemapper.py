@@ -228,6 +228,21 @@ def test_a_stale_pid_file_is_no_dmeventd() -> None:
     assert facts.value(LVM).dmeventd is False
 
 
+def test_lvmetad_is_never_started_by_asking_lvm() -> None:
+    socket = {**AWAKE, "/run/lvm/lvmetad.socket": ""}
+    said = {LVS_ASKED: LVS_LINE.format(profile="") + "\n"}
+    answer = make_facts(socket, commands=said).get(LVM)
+    assert isinstance(answer, Unreadable)
+    assert "lvmetad" in answer.reason
+    awake = {**socket, "/run/lvmetad.pid": "7\n", "/proc/7/comm": "lvmetad\n"}
+    assert len(make_facts(awake, commands=said).value(LVM).volumes) == 1
+
+
+def test_a_volume_of_several_segments_is_told_once() -> None:
+    line = "vg|root|-wi-ao----|8|||||0|9|1\n"
+    assert len(parse_lvs(line + line)) == 1
+
+
 def test_warnings_of_lvm_are_no_volumes() -> None:
     noise = "WARNING: Locking disabled. Be careful!\n  Reloading config files\n"
     (pool,) = parse_lvs(noise + LVS_LINE.format(profile="") + "\n")

@@ -353,6 +353,20 @@ def test_the_pool_in_daemon_json_must_be_active() -> None:
     assert isinstance(one(pools.thin_pool_active, given), Passed)
 
 
+def test_a_pool_named_by_lvms_own_path_is_found() -> None:
+    config = chosen("dm.thinpooldev=/dev/root-vg/docker-pool")
+    active = BlockDevices(
+        (BlockDevice("dm-2", (253, 2), 8, Kind.DEVICE_MAPPER, dm_name="root--vg-docker--pool"),)
+    )
+    given = {DAEMON_CONFIG: config, BLOCK_DEVICES: active}
+    assert isinstance(one(pools.thin_pool_active, given), Passed)
+
+
+def test_a_configuration_that_cannot_be_read_leaves_the_driver_unknown() -> None:
+    given: dict[Any, Any] = {DAEMON_CONFIG: Unreadable("/etc/docker/daemon.json", "denied")}
+    assert isinstance(one(loops.loop_lvm, given), Unknown)
+
+
 LINE = (
     "docker|thinpool|twi-aot---|4072669184||2.86|10.15|docker-thinpool|524288|4290772992|134217728"
 )

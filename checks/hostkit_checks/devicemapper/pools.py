@@ -21,6 +21,7 @@ from hostkit.facts.thinpool import THIN_POOLS, Mode, ThinPool
 from hostkit.host.answer import Absent, Known, Unreadable
 from hostkit_checks.devicemapper.use import (
     NEEDED,
+    dm_name,
     driver_use,
     human,
     is_dockers_pool,
@@ -179,7 +180,7 @@ def thin_pool_active(facts: Facts) -> Iterator[Outcome]:
     if option is None or option[0] != "dm.thinpooldev" or driver_use(facts).used is False:
         yield NotApplicable("dockerd is not told to use a thin pool")
         return
-    name = option[1].rpartition("/")[2]
+    name = dm_name(option[1])
     if facts.value(BLOCK_DEVICES).named(name):
         yield Passed(f"{option[1]} is active")
         return

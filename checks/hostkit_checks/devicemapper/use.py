@@ -54,6 +54,8 @@ def driver_use(facts: Facts) -> Use:
             return Use(True, "the data root was made by devicemapper", (seen,))
         if root.unreadable and not occupied:
             return Use(None, f"{root.unreadable[0].source}: {root.unreadable[0].reason}")
+    if isinstance(facts.get(DAEMON_CONFIG), Unreadable):
+        return Use(None, "which driver dockerd is told to use cannot be read")
     return Use(False, "nothing here uses the driver devicemapper")
 
 
@@ -70,8 +72,20 @@ def pool_option(facts: Facts) -> tuple[str, str] | None:
 def is_dockers_pool(facts: Facts, name: str) -> bool:
     """Whether a device-mapper name is that of a pool that Docker makes or is told to use."""
     option = pool_option(facts)
-    named = option[1].rpartition("/")[2] if option else ""
+    named = dm_name(option[1]) if option else ""
     return bool(name) and (name in (named, "docker-thinpool") or bool(_LOOP_POOL.fullmatch(name)))
+
+
+def dm_name(device: str) -> str:
+    """The device-mapper name of a device: of /dev/mapper, of LVM's /dev/GROUP/VOLUME, or itself.
+
+    >>> dm_name("/dev/mapper/docker-thinpool"), dm_name("/dev/root-vg/docker-pool")
+    ('docker-thinpool', 'root--vg-docker--pool')
+    """
+    parts = device.strip("/").split("/")
+    if parts[0] == "dev" and len(parts) == 3 and parts[1] != "mapper":  # noqa: PLR2004 - dev, group, volume
+        return "-".join(part.replace("-", "--") for part in parts[1:])
+    return parts[-1]
 
 
 def storage_option(facts: Facts, name: str) -> str:
