@@ -148,6 +148,22 @@ def codes(text: str) -> list[str]:
         ),
         ("docker-root-disk-full", "java.io.IOException: No space left on device"),
         (
+            "docker-root-disk-full",
+            "Filesystem Size Used Avail Use% Mounted on\n/dev/sdb1 50G 49G 1G 98% /data/docker\n",
+        ),
+        ("overlay-kernel-too-old", "overlayfs: failed to resolve '/d/l/A:/d/l/B': -2"),
+        ("backing-fs-unsupported", "overlayfs: upper fs does not support RENAME_WHITEOUT."),
+        (
+            "aufs-not-in-kernel",
+            "Warning: tried to install linux-image-extra-4.4 linux-image-extra-virtual\n"
+            " but we still have no AUFS.  Docker may not work. Proceeding anyways!",
+        ),
+        ("aufs-not-in-kernel", "mount: unknown filesystem type 'aufs'"),
+        (
+            "overlay-module-missing",
+            "failed to mount rootfs component &{overlay overlay [lowerdir=/a]}: no such device",
+        ),
+        (
             "dangling-images-reclaimable",
             "TYPE TOTAL ACTIVE SIZE RECLAIMABLE\nImages 147 36 7.204GB 3.887GB (53%)\n",
         ),
@@ -187,6 +203,8 @@ def test_devicemapper_on_a_kernel_without_it_is_more_than_deprecated() -> None:
         "path /x/io.containerd.snapshotter.v1.btrfs (xfs) must be a btrfs filesystem to be used",
         "Filesystem Size Used Avail Use% Mounted on\n/dev/loop3 56M 56M 0 100% /snap/core18/1\n"
         "/dev/sda1 50G 20G 30G 40% /\n",
+        "Filesystem Size Used Avail Use% Mounted on\n/dev/sr0 4G 4G 0 100% /run/media/disc\n",
+        "overlayfs: upper fs does not support file handles, falling back to index=off.",
         "TYPE TOTAL ACTIVE SIZE RECLAIMABLE\nImages 3 3 1.2GB 0B (0%)\n",
         "REPOSITORY TAG IMAGE ID\n<none> <none> 0123456789ab 2 weeks ago 1GB\napp 1 aaaaaaaaaaaa\n",
         "naming =version 2 bsize=4096 ascii-ci=0, ftype=1 sparse=0",

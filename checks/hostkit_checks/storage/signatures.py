@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages about storage drivers and the file systems below them."""
+"""Messages about overlays and the file systems below them; the other groups are imported."""
 
 from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
+from hostkit_checks.storage.driver_signatures import DRIVER_SIGNATURES
 from hostkit_checks.storage.space_signatures import SPACE_SIGNATURES
 
 _STATUS_REACH = 1500  # `docker info` is long
@@ -75,6 +76,14 @@ _OVERLAY = (
         severity=Severity.WARNING,
         reach=_STATUS_REACH,
     ),
+    # A kernel of one lower folder takes a list of them for a path; in dmesg.
+    Signature(
+        problem="overlay-kernel-too-old",
+        anchors=("overlayfs: failed to resolve",),
+        pattern=r"overlayfs: failed to resolve '\S+:/\S+'",
+        summary="the kernel's overlay does not take several lower folders",
+        certainty=Certainty.POSSIBLE,
+    ),
     # dockerd's overlay and overlay2, all versions.
     Signature(
         problem="overlay-kernel-too-old",
@@ -121,6 +130,12 @@ _OVERLAY = (
         problem="overlay-module-missing",
         anchors=("error creating overlay mount to", "no such device"),
         pattern=r"error creating overlay mount to \S+: no such device",
+        summary="the kernel knows no file system called overlay",
+    ),
+    # containerd, when it starts a container.
+    Signature(
+        problem="overlay-module-missing",
+        anchors=("failed to mount rootfs component", "overlay", "no such device"),
         summary="the kernel knows no file system called overlay",
     ),
     # mount(8).
@@ -235,137 +250,14 @@ _BACKING = (
         anchors=("upper fs missing required features",),
         summary="the file system below lacks what an overlay needs of its upper one",
     ),
-)
-
-_AUFS = (
-    # docker info with the aufs driver, to 23.0.
+    # The same in earlier kernels, where it may do without.
     Signature(
-        problem="aufs-dirperm1-unsupported",
-        anchors=("Dirperm1 Supported: false",),
-        summary="the kernel's aufs does not know the option dirperm1",
+        problem="backing-fs-unsupported",
+        anchors=("overlayfs: upper fs does not support",),
+        pattern=r"upper fs does not support (?:RENAME_WHITEOUT|xattr)",
+        summary="the file system below lacks what an overlay needs of its upper one",
         severity=Severity.WARNING,
-    ),
-    # dockerd; 1.12 and older put the name in quotes.
-    Signature(
-        problem="aufs-not-in-kernel",
-        anchors=("prior storage driver",),
-        pattern=r'prior storage driver "?aufs"? failed',
-        summary="images lie in the aufs driver's folder, and the kernel has no aufs",
-    ),
-    # dockerd to 23.0: alone it is a line of the search for a driver, and harmless.
-    Signature(
-        problem="aufs-not-in-kernel",
-        anchors=("AUFS was not found in /proc/filesystems", "rror initializing graphdriver"),
-        summary="dockerd was to use aufs, and the kernel has none",
-        reach=3000,
-    ),
-    Signature(
-        problem="aufs-not-in-kernel",
-        anchors=("odule aufs not found",),
-        unless=("skip loading plugin", "skip plugin"),  # containerd asks on every host
-        summary="modprobe found no aufs module",
-    ),
-    # apt on Ubuntu, where aufs was in a package beside the kernel.
-    Signature(
-        problem="aufs-not-in-kernel",
-        anchors=("Unable to locate package linux-image-extra",),
-        summary="Ubuntu has no package of extra modules (aufs) for this kernel",
         certainty=Certainty.POSSIBLE,
-    ),
-)
-
-_CHOICE = (
-    # dockerd at start, all versions.
-    Signature(
-        problem="several-graphdrivers-present",
-        anchors=("contains several valid graphdrivers",),
-        pattern=r"several valid graphdrivers: (?P<drivers>[a-z0-9, -]*[a-z0-9])",
-        summary="the data root holds folders of several drivers: {drivers}",
-    ),
-    # container-storage-setup, called docker-storage-setup before.
-    Signature(
-        problem="storage-driver-mismatch",
-        anchors=("Storage is already configured with",),
-        summary="the storage set-up found another driver configured already",
-    ),
-    # podman and buildah.
-    Signature(
-        problem="storage-driver-mismatch",
-        anchors=("User-selected graph driver", "overwritten by graph driver"),
-        summary="podman keeps to the driver in its database, not the one configured",
-        severity=Severity.WARNING,
-    ),
-    Signature(
-        problem="storage-driver-mismatch",
-        anchors=("graph driver name", "does not match our graph driver name"),
-        summary="podman's database names another storage driver than the configuration",
-    ),
-    # dockerd 1.13 to 23.0: a name that this build does not know.
-    Signature(
-        problem="storage-driver-mismatch",
-        anchors=("GetDriver graph",),
-        pattern=(
-            r"Failed to (?:built-in )?GetDriver graph\"? (?:driver=)?"
-            r"(?P<driver>(?!devicemapper)[a-z0-9-]+)"
-        ),
-        summary="dockerd knows no storage driver called {driver}",
-    ),
-    Signature(
-        problem="devicemapper-deprecated",
-        anchors=("GetDriver graph",),
-        pattern=r"GetDriver graph\"? (?:driver=)?devicemapper",
-        summary="this build of dockerd has no devicemapper driver",
-    ),
-    # dockerd 24.0 on.
-    Signature(
-        problem="storage-driver-mismatch",
-        anchors=("storage-driver has been deprecated and removed",),
-        pattern=r"the (?P<driver>aufs|overlay) storage-driver has been",
-        summary="this Docker no longer has the driver {driver} that is configured",
-    ),
-    # dockerd at start: the driver that was named, or used before, cannot be used.
-    Signature(
-        problem="storage-driver-mismatch",
-        anchors=("error initializing graphdriver: driver not supported",),
-        summary="the storage driver that was named or used before is not supported here",
-        certainty=Certainty.POSSIBLE,
-        generic=True,
-    ),
-    # dockerd 18.09 to 24, with devicemapper configured and a kernel without device-mapper.
-    Signature(
-        problem="dm-module-missing",
-        anchors=(
-            "devicemapper storage-driver is deprecated",
-            "error initializing graphdriver: driver not supported",
-        ),
-        summary="dockerd was to use devicemapper, and this kernel does not support it",
-        certainty=Certainty.POSSIBLE,
-    ),
-    # dockerd 24.0 on, with devicemapper configured.
-    Signature(
-        problem="devicemapper-deprecated",
-        anchors=("devicemapper storage-driver has been deprecated and removed",),
-        summary="this Docker no longer has the devicemapper driver",
-    ),
-    # dockerd 23.0 on: data of devicemapper, and no driver named.
-    Signature(
-        problem="devicemapper-deprecated",
-        anchors=("prior storage driver devicemapper is deprecated",),
-        summary="dockerd wants devicemapper named explicitly before it uses it again",
-    ),
-    # docker info and dockerd, 18.09 to 24.
-    Signature(
-        problem="devicemapper-deprecated",
-        anchors=("devicemapper storage-driver is deprecated",),
-        summary="the engine warns that devicemapper will be removed",
-        severity=Severity.WARNING,
-    ),
-    # dockerd in debug mode, "graph driver" to 19.03.
-    Signature(
-        problem="storage-data-orphaned",
-        anchors=("because it was created with another",),
-        pattern=r"created with another (?:graph|storage) driver",
-        summary="containers of another storage driver are left out",
     ),
 )
 
@@ -373,7 +265,6 @@ SIGNATURES: tuple[Signature, ...] = (
     *_DTYPE,
     *_OVERLAY,
     *_BACKING,
-    *_AUFS,
-    *_CHOICE,
+    *DRIVER_SIGNATURES,
     *SPACE_SIGNATURES,
 )

@@ -20,8 +20,13 @@ _NOT_A_DISK = (
     "write /run/",
     "Thin Pool has",
 )
-# Where images, layers and containers lie, as df shows it.
-_HOLDER = r"(?P<path>/|/var|/var/lib|/var/lib/(?:docker|containerd|containers)\S*)"
+# A line of df: 95 % or more of where images lie, or of any volume of the host's own that is
+# not full by nature (snaps, discs) or beside the point (/boot).
+_FULL = (
+    r"(?<![\d.])(?P<percent>9[5-9]|100)% "
+    r"(?P<path>/|/var|/var/lib|/var/lib/(?:docker|containerd|containers)\S*"
+    r"|/(?!snap/|boot|media/|mnt/cdrom|cdrom|run/)\S*(?:docker|data|home|mnt|opt|srv)\S*) "
+)
 
 SPACE_SIGNATURES: tuple[Signature, ...] = (
     # Any program that writes below the root of an engine, and pulls.
@@ -61,7 +66,7 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
     Signature(
         problem="docker-root-disk-full",
         anchors=("Use% Mounted on",),
-        pattern=rf"(?<![\d.])(?P<percent>9[5-9]|100)% {_HOLDER} ",
+        pattern=_FULL,
         unless=("IUse%",),
         summary="df shows {path} {percent} % full",
         reach=4000,
@@ -70,7 +75,7 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
     Signature(
         problem="inodes-exhausted",
         anchors=("IUse% Mounted on",),
-        pattern=rf"(?<![\d.])(?P<percent>9[5-9]|100)% {_HOLDER} ",
+        pattern=_FULL,
         summary="df -i shows {percent} % of the inodes of {path} taken",
         reach=4000,
     ),
