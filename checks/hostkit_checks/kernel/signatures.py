@@ -11,6 +11,7 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=("You are running linux kernel version", "might be unstable running docker"),
         summary="dockerd warned that kernel {release} is too old for it",
         pattern=r"linux kernel version (?P<release>[\w.+~-]+), which might be unstable",
+        severity=Severity.WARNING,  # dockerd went on: an error beside it is nearer the cause
     ),
     # Later ones end with this, up to 20.10; the test was removed in 23.0.
     Signature(
@@ -102,13 +103,15 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         problem="kernel-updated-not-rebooted",
         anchors=("could not open moddep file", "modules.dep"),
-        summary="modprobe found no modules for the running kernel",
+        summary="modprobe found no modules for the running kernel {release}",
+        pattern=r"/lib/modules/(?P<release>[^/\s]+)/modules\.dep",
     ),
     # module-init-tools (EL 6, Debian 6).
     Signature(
         problem="kernel-updated-not-rebooted",
         anchors=("Could not load /lib/modules/", "modules.dep", "No such file"),
-        summary="modprobe found no modules for the running kernel",
+        summary="modprobe found no modules for the running kernel {release}",
+        pattern=r"/lib/modules/(?P<release>[^/\s]+)/modules\.dep",
     ),
     # dockerd, every version: no veth. Distribution kernels have it as a module, so that it
     # is missing when the modules are gone from the disk, or from a kernel of one's own.
@@ -261,12 +264,14 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         problem="subuid-mapping-broken",
         anchors=("o subuid ranges found for user",),
-        summary="a rootless engine found no sub-ids for its user",
+        summary="/etc/subuid has no range for the user {user}",
+        pattern=r"for user [\\\"']*(?P<user>[\w.@-]+)",
     ),
     Signature(
         problem="subuid-mapping-broken",
         anchors=("o subgid ranges found for group",),
-        summary="a rootless engine found no group sub-ids for its user",
+        summary="/etc/subgid has no range for the group {user}",
+        pattern=r"for group [\\\"']*(?P<user>[\w.@-]+)",
     ),
     Signature(
         problem="subuid-mapping-broken",
