@@ -29,14 +29,12 @@ The explanation, in Markdown.
 """
 
 import os
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hostkit import files, text
 from hostkit.errors import InputError
 
-_PLACE = re.compile(r"(?<![%$])\{([a-z_]+)\}")  # not a variable of the shell or of curl
 FAMILIES = ("yum", "dnf", "apt", "zypper", "any")
 
 
@@ -81,12 +79,9 @@ class Problem(NamedTuple):
 
 
 def _fill(line: str, params: Mapping[str, str]) -> str:
-    """The line with its places filled; what a text alone cannot fill stands in capitals.
-
-    >>> _fill("ip link set {bridge} mtu {mtu}; curl -w %{http_code}", {"mtu": "1400"})
-    'ip link set BRIDGE mtu 1400; curl -w %{http_code}'
-    """
-    return _PLACE.sub(lambda place: params.get(place[1], place[1].upper()), line)
+    for name, value in params.items():
+        line = line.replace("{" + name + "}", value)
+    return line
 
 
 def parse_problem(code: str, area: str, source: str) -> Problem:
