@@ -122,6 +122,14 @@ _CONTAINERD: tuple[Signature, ...] = (
         anchors=("timeout waiting for containerd to start",),
         summary="containerd, started by dockerd, did not come up",
     ),
+    # ctr, nerdctl.
+    Signature(
+        problem=_NO_CONTAINERD,
+        anchors=("cannot access containerd socket",),
+        pattern=r"containerd socket \"?(?P<socket>/[^\s\"]+)\"?: no such file",
+        summary="nobody listens on {socket}",
+        reach=200,
+    ),
     # gRPC clients of containerd. dockerd warns once at each healthy start ("Reconnecting").
     Signature(
         problem=_NO_CONTAINERD,
@@ -246,8 +254,19 @@ _CLIENT: tuple[Signature, ...] = (
     Signature(
         problem=_WRONG_HOST,
         anchors=("Are you trying to connect to a TLS-enabled daemon without TLS",),
+        unless=("dial unix",),
         summary="the client speaks plain HTTP to a daemon that wants TLS",
         certainty=Certainty.POSSIBLE,
+    ),
+    # docker CLI 17.06 and later, over TCP.
+    Signature(
+        problem=_WRONG_HOST,
+        anchors=("error during connect:",),
+        pattern=r"https?://(?P<endpoint>[^/\s\"]+:237[56])/.{0,200}?"
+        r"(?:connection refused|i/o timeout|no route to host|no such host"
+        r"|HTTP request to an HTTPS)",
+        summary="the client asks {endpoint}, where no daemon answers",
+        reach=400,
     ),
     # docker CLI 19.03 and later.
     Signature(
@@ -259,7 +278,7 @@ _CLIENT: tuple[Signature, ...] = (
     Signature(
         problem="daemon-connection-eof",
         anchors=("Error response from daemon:",),
-        pattern=r"Error response from daemon: (?:unexpected )?EOF(?![\w.])",
+        pattern=r"Error response from daemon: (?:unexpected )?EOF(?!\w)",
         summary="the connection to the daemon, or the daemon's own, ended without an answer",
         certainty=Certainty.POSSIBLE,
         reach=60,
@@ -267,7 +286,7 @@ _CLIENT: tuple[Signature, ...] = (
     Signature(
         problem="daemon-connection-eof",
         anchors=("error during connect:",),
-        pattern=r"docker\.sock[^ ]*: (?:unexpected )?EOF(?![\w.])",
+        pattern=r"docker\.sock[^ ]*: (?:unexpected )?EOF(?!\w)",
         summary="the daemon ended the connection without an answer",
         certainty=Certainty.POSSIBLE,
         reach=300,

@@ -182,6 +182,14 @@ _REPOSITORIES: tuple[Signature, ...] = (
         summary="$releasever became {release}, for which Docker has no repository",
         reach=400,
     ),
+    # dnf: the status before the URL.
+    Signature(
+        problem=_RELEASE,
+        anchors=("Status code: 404 for https://download.docker.com/linux/",),
+        pattern=r"download\.docker\.com/linux/(?:centos|rhel|fedora)/(?P<release>[^/\s]+)/",
+        summary="Docker has no repository for the release {release}",
+        reach=240,
+    ),
     # apt: the same on derivatives with code names of their own.
     Signature(
         problem=_RELEASE,

@@ -8,11 +8,14 @@ _UNREACHABLE = "registry-unreachable"
 _UNTRUSTED = "registry-tls-untrusted"
 _PROXY = "registry-proxy-misconfigured"
 _MIRROR = "registry-mirror-dead"
-# Go's net/http in front of every error: `Get "https://HOST/v2/...": REASON`. The registry
-# API (and its token service) tells a registry from any other server.
+# The paths of the registry API and its token service tell a registry from other servers.
+_API = (
+    r"/(?:v2/?(?=[\"\s:?]|$)|v2/(?:\S+/(?:manifests|blobs|tags)/|_catalog)"
+    r"|v1/(?:repositories|_ping|search|images|users)|\S*token\?\S*(?:scope|service|account)=)"
+)
+# Go's net/http in front of every error: `Get "https://HOST/v2/...": REASON`.
 _REQUEST = (
-    r"(?:Get|Head|Post|Put|GET|HEAD) \"?https?://(?P<registry>[^/\s\"]+)/"
-    r"(?:v[12](?:[/\"? :]|$)|\S*token\?)\S* "
+    r"(?:Get|Head|Post|Put|Patch|GET|HEAD) \"?https?://(?P<registry>[^/\s\"]+)" + _API + r"\S* "
 )
 # A reason that stands behind such a request, with what Go puts in between.
 _DIAL = r"(?:[^{}]{0,200}?)"
@@ -28,7 +31,7 @@ def _unreachable(anchor: str, reason: str, *unless: str) -> Signature:
         problem=_UNREACHABLE,
         anchors=(anchor,),
         pattern=_REQUEST + _DIAL + reason,
-        unless=("proxyconnect", *unless),
+        unless=("proxyconnect", "connecting to proxy", "Proxy Authentication", *unless),
         summary="{registry} does not answer",
         reach=400,
     )
@@ -61,8 +64,8 @@ _TLS: tuple[Signature, ...] = (
         Signature(
             problem=_UNTRUSTED,
             anchors=(f"x509: {reason}",),
-            pattern=r"/v[12](?:[/\"? :]|$)|Error response from daemon|images/create|[Pp]ull"
-            r"|docker login|[Rr]egistry|trying to ping",
+            pattern=_API + r"|Error response from daemon|images/create|Pulling|docker (?:pull|push"
+            r"|login)|pinging container registry|trying to ping|failed to resolve",
             summary=f"a registry's certificate is refused: {said}",
             reach=400,
         )
@@ -89,7 +92,7 @@ _TLS: tuple[Signature, ...] = (
     Signature(
         problem=_UNTRUSTED,
         anchors=("tls: failed to verify certificate",),
-        pattern=r"/v[12](?:[/\"? :]|$)|pinging container registry",
+        pattern=_API + "|pinging container registry",
         unless=("has expired or is not yet valid",),
         summary="a registry's certificate is refused",
         reach=400,
