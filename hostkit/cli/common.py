@@ -64,7 +64,11 @@ class Output(NamedTuple):
             return
         data = content.encode("utf-8", "backslashreplace")
         try:
-            files.write_atomic(self.path, data)
+            if os.path.exists(self.path) and not os.path.isfile(self.path):
+                with open(self.path, "wb") as device:  # /dev/null must not become a file
+                    device.write(data)
+            else:
+                files.write_atomic(self.path, data)
         except OSError as error:
             raise InputError(f"{self.path} cannot be written: {error.strerror}") from error
 

@@ -10,7 +10,8 @@ from hostkit.diagnosis.doctor import diagnose
 from hostkit.diagnosis.runner import facts_of
 from hostkit.facts.fact import Facts
 
-AREA = "storage"
+# Any of these in --select asks for advice on storage.
+ADVICE = frozenset(("storage", "no-storage-driver-fits"))
 
 EXAMPLES = (
     "hostkit preflight",
@@ -50,6 +51,6 @@ def run(arguments: Sequence[str]) -> int:
 def _advice(asked: examine.Examination, facts: Facts) -> Advice | None:
     """What the drivers themselves say of this host, unless storage is not asked about."""
     selection = asked.selection
-    if AREA in selection.ignore or (selection.select and AREA not in selection.select):
+    if selection.ignore & ADVICE or (selection.select and not selection.select & ADVICE):
         return None
     return advise(asked.loaded.fitness(facts))

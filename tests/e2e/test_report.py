@@ -2,6 +2,7 @@
 """The forms of a report: terminal, pipe, file, JSON with its schema."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -46,6 +47,16 @@ def test_a_file_gets_the_whole_report(tmp_path: Path) -> None:
     ended = hostkit(*DOCTOR, "-o", str(path))
     assert (ended.code, ended.out) == (1, "")
     assert f"error[{CODE}]" in path.read_text()
+
+
+def test_a_device_is_written_to_and_stays_a_device(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert hostkit(*DOCTOR, "-o", str(pipe)).code == 1
+    assert CODE.encode() in os.read(reader, 65536)
+    os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_a_pipe_gets_one_finding_a_line_and_a_summary() -> None:
