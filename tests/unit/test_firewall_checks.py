@@ -153,6 +153,7 @@ def test_old_engines_have_no_user_chain() -> None:
 
 def test_chains_in_the_other_backend_are_not_flushed() -> None:
     given = {**host(""), RULESET: ruleset(capture("20.10.24"), NFT)._replace(iptables=LEGACY)}
+    given[IPTABLES] = LEGACY
     assert isinstance(outcomes(iptables_chains, given)[0], Passed)
     found = finding(iptables_backends, given)
     assert (found.problem, found.severity) == ("iptables-nft-legacy-mismatch", Severity.ERROR)
@@ -251,15 +252,23 @@ def test_rules_in_both_backends() -> None:
         (folder / "guest-iptables-legacy-save.txt").read_text(), Family.IPV4, Backend.LEGACY
     )
     both = ruleset((folder / "guest-iptables-nft-save.txt").read_text(), NFT, *legacy.tables)
-    found = finding(iptables_backends, {RULESET: both, DAEMON_CONFIG: RUNNING})
+    found = finding(iptables_backends, {IPTABLES: NFT, RULESET: both, DAEMON_CONFIG: RUNNING})
     assert found.severity is Severity.WARNING
     assert "1 rules are in the legacy backend" in found.summary
-    assert isinstance(outcomes(iptables_backends, {RULESET: ruleset(EMPTY)})[0], Passed)
+    assert isinstance(
+        outcomes(iptables_backends, {IPTABLES: NFT, RULESET: ruleset(EMPTY)})[0], Passed
+    )
 
 
 def test_a_first_iptables_with_nft_is_warned_of() -> None:
-    given = {RULESET: ruleset(EMPTY, Iptables((1, 8, 2), Backend.NFT))}
+    first = Iptables((1, 8, 2), Backend.NFT)
+    given = {IPTABLES: first, RULESET: ruleset(EMPTY, first)}
     assert "1.8.2" in finding(iptables_backends, given).summary
+
+
+def test_without_iptables_no_backend_is_wrong() -> None:
+    given = {IPTABLES: Absent("iptables --version", "is not installed")}
+    assert isinstance(outcomes(iptables_backends, given)[0], NotApplicable)
 
 
 def test_the_daemons_option() -> None:

@@ -170,5 +170,10 @@ def test_the_table_of_connections(count: str, limit: str, severity: str | None) 
     assert (found.severity if isinstance(found, Finding) else None) == severity
 
 
+def test_a_number_that_is_none_is_unknown() -> None:
+    (found,) = outcomes(conntrack_table, {CONNTRACK_COUNT: "x", CONNTRACK_MAX: "5"})
+    assert isinstance(found, Unknown)
+
+
 def test_no_table_of_connections_is_no_problem() -> None:
     assert isinstance(outcomes(conntrack_table, {})[0], NotApplicable)

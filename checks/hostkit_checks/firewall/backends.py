@@ -167,15 +167,15 @@ def _lacking(modules: Modules, names: tuple[str, ...]) -> bool:
     "iptables-backends",
     title="Do all firewall rules lie in the backend that iptables uses?",
     problems=("iptables-nft-legacy-mismatch",),
-    uses=(RULESET, DAEMON_CONFIG),
+    uses=(IPTABLES, RULESET, DAEMON_CONFIG),
 )
 def iptables_backends(facts: Facts) -> Iterator[Outcome]:
     """Rules of both backends are obeyed; each program shows its own only."""
-    ruleset = facts.value(RULESET)
-    program = ruleset.iptables
-    if program is None:
+    if isinstance(facts.get(IPTABLES), Absent):
         yield NotApplicable("the program iptables is not installed")
         return
+    program = facts.value(IPTABLES)
+    ruleset = facts.value(RULESET)
     number = ".".join(str(part) for part in program.version)
     if program.broken_nft:
         yield Finding(

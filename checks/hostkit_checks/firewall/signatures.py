@@ -198,6 +198,7 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         problem="firewalld-zone-conflict",
         anchors=("ZONE_CONFLICT",),
+        pattern=r"ZONE_CONFLICT(?:: '(?P<interface>[\w-]{1,15})')?",
         summary="firewalld has a bridge of Docker's in another zone",
     ),
     # A container's program, when firewalld rejects with admin-prohibited and lets ICMP pass.

@@ -11,6 +11,7 @@ from hostkit.diagnosis.finding import (
     Outcome,
     Passed,
     Severity,
+    Unknown,
 )
 from hostkit.facts.daemonconfig import DAEMON_CONFIG
 from hostkit.facts.fact import Facts
@@ -85,7 +86,10 @@ def conntrack_table(facts: Facts) -> Iterator[Outcome]:
         yield NotApplicable("connections are not tracked here")
         return
     written = facts.value(CONNTRACK_COUNT), facts.value(CONNTRACK_MAX)
-    count, limit = (int(word) for word in written)
+    if not all(word.isascii() and word.isdecimal() for word in written):
+        yield Unknown(f"{proc_path('net.netfilter.nf_conntrack_count')}: not a number")
+        return
+    count, limit = (int(word[:18]) for word in written)
     if limit == 0:
         yield Passed("the table has no limit")
         return
