@@ -71,7 +71,10 @@ def test_without_systemd_a_stopped_daemon_is_a_warning() -> None:
 
 
 def test_processes_that_are_hidden_are_unknown_not_stopped() -> None:
-    given = {DOCKER: installed(26), ENGINE_PROCESSES: Unreadable("/proc", "hidden")}
+    given: dict[Fact[Any], Any] = {
+        DOCKER: installed(26),
+        ENGINE_PROCESSES: Unreadable("/proc", "hidden"),
+    }
     (outcome,) = ask(running.daemon_running, given)
     assert isinstance(outcome, Unknown)
 
