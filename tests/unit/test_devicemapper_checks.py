@@ -422,6 +422,14 @@ MESSAGES = (
     ("thinpool-inactive", "Thin pool docker-thinpool-tpool (253:2) transaction_id is 113, while "
      "expected 0."),
     ("thinpool-not-monitored", "  thinpool docker twi-a-t--- 3.79g   0.00 10.09   not monitored"),
+    ("devmapper-device-busy", 'driver "devicemapper" failed to remove root filesystem for 5f: x'),
+    ("devmapper-device-busy", "rm /d/devicemapper/mnt/5f2d: device or resource busy"),
+    ("no-loop-devices", "mount: could not find any free loop device"),
+    ("thinpool-full", "Cannot create new thin volume, free space in thin pool vg/pool reached "
+     "threshold."),
+    ("thinpool-full", "WARNING: Remaining free space in metadata of thin pool docker/thinpool is "
+     "too low (98.06% >= 96.30%). Resize is recommended."),
+    ("thinpool-metadata-damaged", "  thinpool docker twi-cot-M- 3.79g   2.86  10.15"),
     ("devmapper-device-busy", "devmapper: Error unmounting device 5f2d: Device is Busy"),
     ("thinpool-metadata-damaged", "Check for pool qubes_dom0/pool00 failed (status:1). Manual "
      "repair required!"),

@@ -10,7 +10,7 @@ POOL: tuple[Signature, ...] = (
         "thinpool-full",
         (" twi-",),
         "lvs shows a thin pool that is {percent} % full",
-        pattern=r" twi-\S{5,6} [*<]*[\d.,]+[a-zA-Z]?\** \**(?P<percent>9\d|100)[.,]\d\d\b",
+        pattern=r" twi-\S{4,6} [*<]*[\d.,]+[a-zA-Z]?\** \**(?P<percent>9\d|100)[.,]\d\d\b",
         reach=160,
     ),
     Signature(
@@ -56,6 +56,15 @@ POOL: tuple[Signature, ...] = (
         ("unable to service pool target messages in READ_ONLY or FAIL mode",),
         "a thin pool went read-only or failed, as one does when it is full",
     ),
+    # lvm2 when it makes or extends volumes.
+    Signature(
+        "thinpool-full",
+        ("free space in", "thin pool"),
+        "LVM found too little free in the thin pool {pool}",
+        pattern=r"[Ff]ree space in (?:(?:meta)?data of )?thin pool (?P<pool>\S+) "
+        r"(?:is too low|reached threshold)",
+        reach=200,
+    ),
     # dmeventd and lvm2 (thin plug-in), to 2.02.170 and later.
     Signature(
         "thinpool-full",
@@ -99,6 +108,13 @@ POOL: tuple[Signature, ...] = (
         "the kernel switched a thin pool to {mode} mode",
         pattern=r"switching pool to (?P<mode>read-only|failure|fail) mode",
         reach=200,
+    ),
+    Signature(
+        "thinpool-metadata-damaged",
+        (" twi-",),
+        "lvs shows a thin pool that failed or whose metadata is read-only (health {health})",
+        pattern=r" twi-[\w-]{4}(?P<health>[MF])",
+        reach=40,
     ),
     Signature(
         "thinpool-metadata-damaged",

@@ -188,6 +188,11 @@ _LOOP: tuple[Signature, ...] = (
         pattern=r"(?:cannot|could not|couldn't) find an(?:y)? unused loop device",
         reach=120,
     ),
+    Signature(
+        "no-loop-devices",
+        ("find any free loop device",),
+        "mount or losetup found no free loop device",
+    ),
     # dockerd (and Docker's migrator) with records of a pool that lay on loop files.
     Signature(
         "devmapper-loop-file-missing",
@@ -277,9 +282,16 @@ _DRIVER: tuple[Signature, ...] = (
     # dockerd: a layer's device is mounted in another mount namespace.
     Signature(
         "devmapper-device-busy",
-        ("Driver devicemapper failed to remove root filesystem",),
+        ("failed to remove root filesystem",),
         "a layer's device cannot be removed: something still has it mounted",
+        pattern=r"[Dd]river \"?devicemapper\"? failed to remove root filesystem",
         unless=("READ_ONLY or FAIL",),
+    ),
+    Signature(
+        "devmapper-device-busy",
+        ("/devicemapper/mnt/", "evice or resource busy"),
+        "a layer's mount point cannot be removed: something still has it mounted",
+        reach=250,
     ),
     Signature(
         "devmapper-device-busy",
@@ -307,6 +319,12 @@ _DRIVER: tuple[Signature, ...] = (
         ("Udev Sync Supported: false",),
         "docker info: dockerd cannot wait for udev",
         severity=Severity.WARNING,
+    ),
+    Signature(
+        "udev-sync-unsupported",
+        ("Error mounting '/dev/mapper/docker-", "no such file or directory"),
+        "a node in /dev/mapper was not there when dockerd needed it",
+        certainty=Certainty.POSSIBLE,
     ),
     # dm_task_set_name fails when the node in /dev/mapper is not there.
     Signature(
