@@ -25,6 +25,9 @@ from hostkit_checks.cgroups.checks import CHECKS as CGROUP_CHECKS
 from hostkit_checks.cgroups.checks import cgroup_hierarchies
 from hostkit_checks.kernel.checks import CHECKS as KERNEL_CHECKS
 
+FACTS: frozenset[Fact[Any]] = frozenset(
+    (KERNEL, CMDLINE, MACHINE, MODULES, CGROUPS, NAMESPACES, OS_RELEASE)
+)
 CGROUP2_MAGIC = "cgroup2fs"
 
 
@@ -78,16 +81,7 @@ def test_the_cgroup_version_agrees_with_the_file_system_at_its_root() -> None:
 
 def test_everything_about_this_machine_is_known() -> None:
     facts = here()
-    wanted: tuple[Fact[Any], ...] = (
-        KERNEL,
-        CMDLINE,
-        MACHINE,
-        MODULES,
-        CGROUPS,
-        NAMESPACES,
-        OS_RELEASE,
-    )
-    for fact in wanted:
+    for fact in FACTS:
         assert isinstance(facts.get(fact), Known), fact
     for result in run_checks(facts, (*KERNEL_CHECKS, *CGROUP_CHECKS)):
         assert not any(isinstance(o, Unknown) for o in result.outcomes), result
