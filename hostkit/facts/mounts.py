@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from hostkit.facts.fact import Fact, file_fact, refuse
@@ -119,25 +120,35 @@ def _mount(line: str) -> Mount:
     fields = line.split(" ")
     try:
         dash = fields.index("-", _BEFORE_OPTIONAL)
-        major, _, minor = fields[2].partition(":")
         fstype, source = fields[dash + 1 : dash + 3]
         tags = _tags(fields[_BEFORE_OPTIONAL:dash])
         return Mount(
             ident=int(fields[0]),
             parent=int(fields[1]),
-            device=(int(major), int(minor)),
+            device=_number(fields[2]),
             root=unescape(fields[3]),
             target=unescape(fields[4]),
-            options=tuple(fields[5].split(",")),
+            options=_words(fields[5]),
             fstype=unescape(fstype),
             source=unescape(source),
-            super_options=tuple(unescape(",".join(fields[dash + 3 :])).split(",")),
+            super_options=_words(",".join(fields[dash + 3 :])),
             shared=tags.get("shared", 0),
             master=tags.get("master", 0),
             unbindable="unbindable" in tags,
         )
     except ValueError:
         refuse(f"not a line of mountinfo: {line[:60]!r}")
+
+
+def _number(written: str) -> tuple[int, int]:
+    major, _, minor = written.partition(":")
+    return int(major), int(minor)
+
+
+@lru_cache(maxsize=256)
+def _words(options: str) -> tuple[str, ...]:
+    """Options, most of which thousands of mounts have in common."""
+    return tuple(map(unescape, options.split(",")))
 
 
 def _tags(optional: Iterable[str]) -> dict[str, int]:
