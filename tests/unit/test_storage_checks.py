@@ -17,7 +17,7 @@ from hostkit.diagnosis.finding import (
 )
 from hostkit.diagnosis.runner import refutes, run_checks
 from hostkit.facts.daemonconfig import DAEMON_CONFIG, DaemonConfig
-from hostkit.facts.daemonjson import Setting
+from hostkit.facts.daemonjson import Setting, Table
 from hostkit.facts.dataroot import DATA_ROOTS, VOLUME, VOLUMES, DataRoot, Store
 from hostkit.facts.filesystems import KERNEL_FILESYSTEMS, DType, Volume
 from hostkit.facts.graphdrivers import DOCKER_VERSION
@@ -224,6 +224,15 @@ def test_the_configured_driver_holds_nothing_and_another_does() -> None:
     found = finding("configured-driver", config=configured("overlay2"), roots=root(store("btrfs")))
     assert found.problem == "storage-driver-mismatch"
     assert "btrfs holds 3 images" in found.summary
+
+
+def test_containerds_image_store_hides_the_images_of_a_driver() -> None:
+    on = Setting("features", Table((("containerd-snapshotter", True),)), "daemon.json", 4)
+    config = DaemonConfig((), (on,))
+    found = finding("image-store", config=config, roots=root(store("overlay2")))
+    assert "overlay2 holds 3 images" in found.summary
+    assert found.evidence[0].line == 4
+    assert well("image-store", config=config, roots=root(store("overlay2", images=0)))
 
 
 def test_the_configured_driver_was_removed() -> None:

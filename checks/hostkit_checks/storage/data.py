@@ -14,13 +14,15 @@ from hostkit.diagnosis.finding import (
     Severity,
     Unknown,
 )
+from hostkit.facts.daemonconfig import DAEMON_CONFIG
+from hostkit.facts.daemonjson import Table
 from hostkit.facts.dataroot import DataRoot, Store
 from hostkit.facts.fact import Facts
 from hostkit.facts.filesystems import KERNEL_FILESYSTEMS
 from hostkit.facts.graphdrivers import DOCKER_VERSION, LIVES, Version, has_driver, written
 from hostkit.facts.kernel import KERNEL, OSRELEASE
 from hostkit.facts.modules import MODULES, ModuleState
-from hostkit.host.answer import Known
+from hostkit.host.answer import Known, Unreadable
 from hostkit_checks.storage.choice import CHOICE_FACTS, choice, holdings, roots_of, served
 
 # Seen: docker info says false on 3.13 (Ubuntu 12.04), true on 4.4 (Ubuntu 16.04) and later.
@@ -227,6 +229,44 @@ def _elsewhere(
 
 
 @check(
+    "image-store",
+    title="Do images lie unseen because Docker uses containerd's image store?",
+    problems=("storage-driver-mismatch",),
+    uses=CHOICE_FACTS,
+    profiles=("docker",),
+)
+def image_store(facts: Facts) -> Iterator[Outcome]:
+    """Switched on, it shows none of the images of a storage driver."""
+    config = facts.get(DAEMON_CONFIG)
+    if isinstance(config, Unreadable):
+        yield Unknown(f"{config.source}: {config.reason}", config.needs_root)
+        return
+    features = config.value.get("features") if isinstance(config, Known) else None
+    table = features.value if features else None
+    on = isinstance(table, Table) and table.get("containerd-snapshotter") is True
+    if features is None or not on:
+        yield NotApplicable("containerd's image store is not switched on in the configuration")
+        return
+    evidence = Evidence(features.source, "features: containerd-snapshotter", features.line)
+    for root in roots_of(facts):
+        if isinstance(root, NotApplicable | Unknown):
+            yield root
+            continue
+        hidden = tuple(store for store in root.stores if store.used)
+        if hidden:
+            held = "; ".join(f"{store.driver} holds {holdings(store)}" for store in hidden)
+            yield Finding(
+                problem="storage-driver-mismatch",
+                severity=Severity.WARNING,
+                summary=f"Docker uses containerd's image store, while {held}",
+                evidence=(evidence, *_holds(root, hidden)),
+                params=(("other", hidden[0].driver),),
+            )
+        else:
+            yield Passed("no images lie outside containerd's image store")
+
+
+@check(
     "orphaned-data",
     title="Does this Docker see all images and containers of its data root?",
     problems=("storage-data-orphaned",),
@@ -281,5 +321,6 @@ DATA_CHECKS: tuple[Check, ...] = (
     aufs_dirperm1,
     several_drivers,
     configured_driver,
+    image_store,
     orphaned_data,
 )

@@ -43,7 +43,7 @@ _DTYPE = (
     # xfs_info and mkfs.xfs; which file system it is remains open.
     Signature(
         problem="xfs-ftype0-no-dtype",
-        anchors=("ftype=0", "naming =version"),
+        anchors=("naming =version", "ftype=0"),
         summary="an XFS made with ftype=0",
         certainty=Certainty.POSSIBLE,
     ),
