@@ -2,11 +2,13 @@
 """Docker's daemon.json: its settings with their lines, or what is wrong with it and where."""
 
 import codecs
-import json
 import re
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from hostkit import text
+
+if TYPE_CHECKING:
+    from json import JSONDecodeError
 
 LIMIT = 1 << 20
 DEPTH_LIMIT = 32
@@ -78,6 +80,8 @@ def parse_daemon_json(data: bytes, path: str) -> DaemonJson:
         return _faulty(path, Fault(f"it is not {encoding}", line, column, excerpt))
     if not content.strip():
         return DaemonJson(path, (), empty=True)
+    import json  # noqa: PLC0415 - 3 ms that a host without this file need not pay
+
     fault = _too_deep(content)
     if fault is not None:
         return _faulty(path, fault)
@@ -161,7 +165,7 @@ def _key_lines(content: str) -> list[int]:
     return lines
 
 
-def _explained(content: str, error: json.JSONDecodeError) -> Fault:
+def _explained(content: str, error: "JSONDecodeError") -> Fault:
     """Say what people mistype in the words of a person."""
     before = content[: error.pos].rstrip()
     rest = content[error.pos :].lstrip()

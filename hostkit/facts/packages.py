@@ -2,6 +2,7 @@
 """Installed packages that containers rest on, with versions as rpm and dpkg order them."""
 
 import re
+from functools import cache
 from itertools import zip_longest
 from typing import Literal, NamedTuple
 
@@ -217,7 +218,9 @@ def _dpkg_weight(character: str) -> int:
     return ord(character) if character.isalpha() else ord(character) + 0x110000
 
 
-_WANTED_STANZA = re.compile(b"\nPackage: (" + "|".join(map(re.escape, NAMES)).encode() + b")(?=\n)")
+@cache  # compiled where dpkg is, not wherever this module is imported
+def _wanted_stanza() -> "re.Pattern[bytes]":
+    return re.compile(b"\nPackage: (" + "|".join(map(re.escape, NAMES)).encode() + b")(?=\n)")
 
 
 def parse_dpkg_status(content: bytes) -> Packages:
@@ -229,7 +232,7 @@ def parse_dpkg_status(content: bytes) -> Packages:
     """
     found: list[Package] = []
     content = b"\n" + content
-    for match in _WANTED_STANZA.finditer(content):
+    for match in _wanted_stanza().finditer(content):
         end = content.find(b"\n\n", match.end())
         stanza = content[match.start() : end if end >= 0 else len(content)]
         package = _stanza(match[1].decode(), text.decode(stanza))

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The registries and mirrors that the configuration of Docker and Podman names."""
 
-import tomllib
 from typing import NamedTuple
 
 from hostkit import text
@@ -49,6 +48,8 @@ def parse_registries_conf(content: str, file: str) -> Registries:
     ...     '[[registry.mirror]]\nlocation = "m.example.org"\n', "f").mirrors
     (Mirror(location='m.example.org', source='f', line=4, insecure=False),)
     """
+    import tomllib  # noqa: PLC0415 - 4 ms that a host without this file need not pay
+
     try:
         data = freeze(tomllib.loads(content))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
