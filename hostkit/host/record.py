@@ -22,7 +22,11 @@ TOTAL_BYTES = 256 << 20  # far below what a reader accepts
 
 
 class Recorder:
-    """Asks another host and keeps each answer; safe to use from several threads."""
+    """Asks another host and keeps each answer; safe to use from several threads.
+
+    The same question has the same answer for the whole recording, as it will have for
+    whoever reads the snapshot.
+    """
 
     kind: SourceKind = "live"
 
@@ -40,7 +44,10 @@ class Recorder:
             return tuple(sorted(self._answers.items(), key=lambda item: item[0]))
 
     def read(self, path: str, limit: int = files.READ_LIMIT) -> Answer[bytes]:
-        return self._keep("read", (path,), lambda: self.host.read(path, limit))
+        answer = self._keep("read", (path,), lambda: self.host.read(path, limit))
+        if isinstance(answer, Known) and len(answer.value) > limit:
+            return Unreadable(path, f"larger than {limit} bytes")
+        return answer
 
     def tail(self, path: str, limit: int) -> Answer[Tail]:
         return self._keep("tail", (path,), lambda: self.host.tail(path, limit))
@@ -62,12 +69,18 @@ class Recorder:
         return self._keep("native", (source,), lambda: self.host.native(source))
 
     def _keep(self, ask: str, of: tuple[str, ...], get: Callable[[], Answer[Any]]) -> Answer[Any]:
-        """The answer, kept; a later failure (a smaller limit) does not replace a success."""
+        """The answer kept, else a new one; a failure is asked again (the limit may be larger)."""
+        question = Question(ask, of)
+        with self._lock:
+            kept = self._answers.get(question)
+        if isinstance(kept, Known):
+            return kept
         answer = get()
         with self._lock:
-            question = Question(ask, of)
-            if isinstance(answer, Known) or question not in self._answers:
-                self._answers[question] = answer
+            before = self._answers.get(question)
+            if isinstance(before, Known):  # another thread was faster
+                return before
+            self._answers[question] = answer
         return answer
 
 

@@ -118,6 +118,16 @@ def test_secrets_stay_at_home(tmp_path: Path) -> None:
     )
 
 
+def test_a_question_asked_twice_has_one_answer() -> None:
+    host = fake()
+    recorder = Recorder(host)
+    assert recorder.read("/etc/a") == recorder.read("/etc/a") == Known(b"one", "/etc/a")
+    assert isinstance(recorder.read("/etc/a", 1), Unreadable)
+    assert host.asked == ["read /etc/a"]
+    assert isinstance(recorder.read("/log", 1), Unreadable)
+    assert isinstance(recorder.read("/log"), Known)
+
+
 def test_too_much_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hostkit.host.record.TOTAL_BYTES", 10)
     recorder = Recorder(FakeHost({"/a": "x" * 8, "/b": "y" * 8}))
