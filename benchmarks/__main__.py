@@ -63,11 +63,11 @@ def ours(log: str) -> tuple[Contestant, ...]:
 def table(measured: Mapping[str, Measured]) -> list[str]:
     """One line a contestant; the last column is wall time relative to preflight's."""
     base = measured[PREFLIGHT].wall
-    lines = [f"{'':<26}{'wall ms':>8} {'min-max':>11} {'cpu ms':>8} {'MB':>6} {'ratio':>7}"]
+    lines = [f"{'':<26}{'wall ms':>8} {'min-max':>11} {'cpu ms':>8} {"MiB":>6} {'ratio':>7}"]
     for name, one in measured.items():
         lines.append(
             f"{name:<26}{one.wall * 1000:>8.0f} {one.spread:>11} {one.cpu * 1000:>8.0f}"
-            f" {one.rss / 1e6:>6.0f} {one.wall / base:>7.2f}"
+            f" {one.rss >> 20:>6} {one.wall / base:>7.2f}"
         )
     return lines
 
@@ -77,7 +77,7 @@ def promises(measured: Mapping[str, Measured]) -> list[tuple[str, bool]]:
     preflight, doctor, bare = measured[PREFLIGHT], measured[DOCTOR], measured[BARE]
     made = [
         (
-            f"preflight holds {preflight.rss / 1e6:.0f} MB (at most {PREFLIGHT_RSS / 1e6:.0f})",
+            f"preflight holds {preflight.rss >> 20} MiB (at most {PREFLIGHT_RSS >> 20})",
             preflight.rss <= PREFLIGHT_RSS,
         ),
         (
