@@ -63,7 +63,7 @@ def ours(log: str) -> tuple[Contestant, ...]:
 def table(measured: Mapping[str, Measured]) -> list[str]:
     """One line a contestant; the last column is wall time relative to preflight's."""
     base = measured[PREFLIGHT].wall
-    lines = [f"{'':<26}{'wall ms':>8} {'min-max':>11} {'cpu ms':>8} {"MiB":>6} {'ratio':>7}"]
+    lines = [f"{'':<26}{'wall ms':>8} {'min-max':>11} {'cpu ms':>8} {'MiB':>6} {'ratio':>7}"]
     for name, one in measured.items():
         lines.append(
             f"{name:<26}{one.wall * 1000:>8.0f} {one.spread:>11} {one.cpu * 1000:>8.0f}"

@@ -42,7 +42,7 @@ from hostkit.report.table import table
 from hostkit.report.text import Verbosity
 
 SCHEMA = Path(report_package.__file__).parent / "schema/hostkit.report-1.schema.json"
-VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
+VALIDATOR: Any = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
 REMEDY = Remedy(
     summary="grow the pool",
     commands={"yum": ("lvextend {pool}",), "apt": ("lvextend --apt {pool}",)},
