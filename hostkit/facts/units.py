@@ -44,11 +44,15 @@ PROPERTIES = (
     "MountFlags",
 )
 _UNSET = 2**64 - 1
+_PROPAGATION = {str(1 << 20): "shared", str(1 << 19): "slave", str(1 << 18): "private"}
 _INFINITY = ("infinity", str(_UNSET))
 
 
 class Unit(NamedTuple):
-    """One unit. `active_enter_s`: since boot, 0.0 when it was never active; -1: no limit."""
+    """One unit. `active_enter_s`: since boot, 0.0 when it was never active; -1: no limit.
+
+    `mount_flags`: shared, slave or private, empty when the unit does not say.
+    """
 
     name: str
     load: str = ""
@@ -67,7 +71,7 @@ class Unit(NamedTuple):
     limit_nofile: int | None = None
     tasks_max: int | None = None
     delegate: bool = False
-    mount_flags: int = 0
+    mount_flags: str = ""
 
     @property
     def installed(self) -> bool:
@@ -130,7 +134,7 @@ def _unit(values: Mapping[str, str]) -> Unit:
         limit_nofile=_limit(values.get("LimitNOFILE", "")),
         tasks_max=_limit(values.get("TasksMax", "")),
         delegate=values.get("Delegate") == "yes",
-        mount_flags=_number(values, "MountFlags"),
+        mount_flags=_propagation(values.get("MountFlags", "")),
     )
 
 
@@ -143,6 +147,11 @@ def _limit(value: str) -> int | None:
     if value in _INFINITY:
         return -1
     return int(value) if value.isascii() and value.isdigit() else None
+
+
+def _propagation(value: str) -> str:
+    """Of `MountFlags`: systemd 219 shows the number of mount(2), later ones the word."""
+    return _PROPAGATION.get(value, value if value in _PROPAGATION.values() else "")
 
 
 def parse_environment(value: str) -> tuple[tuple[str, str], ...]:

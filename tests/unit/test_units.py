@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Units as systemctl shows them, and services as their files give them."""
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +69,34 @@ def test_a_masked_unit_is_there_and_not_active() -> None:
     unit = parse_systemctl_show(SHOWN).get("docker.socket")
     assert unit is not None
     assert not unit.active
+
+
+def capture(name: str) -> str:
+    """What the command of a capture printed."""
+    path = Path(__file__).parent.parent / "captures" / "engine" / name
+    return path.read_text().split("\n", 1)[1].rpartition("[exit")[0]
+
+
+def test_debians_docker_unit_is_understood() -> None:
+    unit = parse_systemctl_show(capture("systemctl-show-docker.txt")).get("docker.service")
+    assert unit is not None
+    assert (unit.state, unit.limit_nofile, unit.tasks_max) == ("inactive", 1048576, -1)
+    assert (unit.delegate, unit.active_enter_s, unit.main_pid) == (True, 0.0, 0)
+    files = {"/lib/systemd/system/docker.service": capture("systemctl-cat-docker.txt")}
+    service = make_facts({**files, "/etc/default/docker": "DOCKER_OPTS=-D\n"}).value(DOCKER_SERVICE)
+    assert [word.text for word in service.command] == [
+        "/usr/sbin/dockerd",
+        "-H",
+        "fd://",
+        "--containerd=/run/containerd/containerd.sock",
+        "-D",
+    ]
+
+
+def test_mount_flags_are_words_in_every_version() -> None:
+    for shown in ("524288", "slave"):
+        units = parse_systemctl_show(f"Id=a\nLoadState=loaded\nMountFlags={shown}\n")
+        assert units.units[0].mount_flags == "slave"
 
 
 def test_without_systemd_nothing_is_run() -> None:
