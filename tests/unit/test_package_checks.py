@@ -83,10 +83,16 @@ def test_podmans_runc_is_a_conflict_only_where_docker_is_asked_for() -> None:
     ]
 
 
+def test_a_distributions_own_docker_goes_with_its_runc() -> None:
+    given = rpms("docker 0 25.0.3 1.amzn2023", "runc 0 1.1.11 1.amzn2023")
+    assert problems(ask(packages.package_conflicts, {**given, **FOR_DOCKER})) == []
+
+
 def test_an_old_docker_is_in_the_way_of_a_new_one() -> None:
     given = rpms("docker 2 1.13.1 210.el7")
-    assert problems(ask(packages.package_conflicts, given)) == []
-    assert problems(ask(packages.package_conflicts, {**given, **FOR_DOCKER})) == [
+    later = {TARGET: Target("docker", (26,))}
+    assert problems(ask(packages.package_conflicts, {**given, **FOR_DOCKER})) == []
+    assert problems(ask(packages.package_conflicts, {**given, **later})) == [
         "package-conflict-old-docker-packages"
     ]
     beside = rpms("docker-ce 3 19.03.9 3.el7", "docker-ce-selinux 0 17.03.2.ce 1.el7")

@@ -15,16 +15,17 @@ from hostkit.diagnosis.finding import (
     Severity,
     Unknown,
 )
-from hostkit.facts.engine import DOCKER
+from hostkit.facts.engine import DOCKER, parse_version_numbers
 from hostkit.facts.fact import Facts
 from hostkit.facts.osrelease import OS_RELEASE
 from hostkit.facts.packages import PACKAGES, Package, Packages
 from hostkit.facts.repositories import REPOSITORIES, Repository
-from hostkit.facts.target import TARGET
+from hostkit.facts.target import TARGET, Target
 from hostkit.host.answer import Absent, Answer, Unreadable
 
 _SELINUX_WANTED = "2:2.74"  # of containerd.io and docker-ce from 19.03 on
 _OLD = ("docker", "docker-engine", "docker-io", "docker-latest", "lxc-docker", "docker-ee")
+_OLD_DEBIAN = ("docker-engine", "lxc-docker", "docker.io")
 _OLD_POLICIES = ("docker-ce-selinux", "docker-engine-selinux", "docker-selinux")
 # Hosts that are gone, and folders that were moved to vault.centos.org.
 _GONE = ("mirrorlist.centos.org", "mirror.centos.org/centos")
@@ -108,7 +109,7 @@ def package_conflicts(facts: Facts) -> Iterator[Outcome]:
         return
     packages = facts.value(PACKAGES)
     target = facts.known(TARGET)
-    wanted = target is not None and target.engine == "docker"
+    wanted = target if target is not None and target.engine == "docker" else None
     new = packages.first("docker-ce", "containerd.io")
     found = (*_runc(packages, new, wanted), *_old(packages, new, wanted))
     yield from found
@@ -116,9 +117,11 @@ def package_conflicts(facts: Facts) -> Iterator[Outcome]:
         yield Passed("no installed package excludes another engine's")
 
 
-def _runc(packages: Packages, new: Package | None, wanted: bool) -> Iterator[Finding]:
+def _runc(packages: Packages, new: Package | None, wanted: Target | None) -> Iterator[Finding]:
+    """A distribution's own Docker goes with its runc; docker-ce does not."""
     runc = packages.get("runc")
-    if packages.manager != "rpm" or runc is None or new is not None or not wanted:
+    engine = new or packages.first(*_OLD, "moby-engine")
+    if packages.manager != "rpm" or runc is None or engine is not None or wanted is None:
         return
     users = [str(one) for one in map(packages.get, ("podman", "buildah")) if one is not None]
     yield _conflict(
@@ -128,17 +131,24 @@ def _runc(packages: Packages, new: Package | None, wanted: bool) -> Iterator[Fin
     )
 
 
-def _old(packages: Packages, new: Package | None, wanted: bool) -> Iterator[Finding]:
+def _old(packages: Packages, new: Package | None, wanted: Target | None) -> Iterator[Finding]:
+    """An older Docker is well where it serves; it is in the way of a later one."""
     rpm = packages.manager == "rpm"
-    names = (*_OLD, *_OLD_POLICIES) if rpm else ("docker-engine", "lxc-docker", "docker.io")
-    old = packages.first(*names)
-    if old is None or (new is None and not wanted):
+    old = packages.first(*(*_OLD, *_OLD_POLICIES) if rpm else _OLD_DEBIAN)
+    if old is None:
         return
     if new is not None:
-        summary = f"{old} is still installed beside {new}"
-    else:
-        summary = f"{old} is installed: docker-ce can only be installed in its place"
-    yield _conflict("package-conflict-old-docker-packages", summary, (str(old),))
+        yield _conflict(
+            "package-conflict-old-docker-packages",
+            f"{old} is still installed beside {new}",
+            (str(old),),
+        )
+    elif wanted is not None and parse_version_numbers(old.version.version) < wanted.version:
+        yield _conflict(
+            "package-conflict-old-docker-packages",
+            f"{old} is installed: a later Docker can only be installed in its place",
+            (str(old),),
+        )
 
 
 def _conflict(problem: str, summary: str, packages: tuple[str, ...]) -> Finding:
