@@ -77,14 +77,22 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=("port is already allocated",),
         summary="a container or a left-over docker-proxy has the port",
     ),
+    # dockerd 28 and later: host address and port, then the container's.
+    Signature(
+        problem="port-already-allocated",
+        anchors=("failed to bind host port for ", "address already in use"),
+        pattern=r"host port for \S{0,45}?:(?P<port>\d{1,5}):\S{1,45}:\d{1,5}/",
+        summary="a program of the host has port {port}",
+        reach=200,
+    ),
     # docker-proxy and dockerd, quoting bind(2).
     Signature(
         problem="port-already-allocated",
         anchors=("address already in use",),
-        pattern=r"(?:Bind for|bind|listen tcp\d?|listen udp\d?|failed to bind (?:host )?port)"
-        r"[^\n]{0,80}?(?P<port>\d{1,5})(?:/(?:tcp|udp))?\)?:? [^\n]{0,40}?address already in use",
-        unless=("unix ",),
+        pattern=r":(?P<port>\d{1,5})(?:/(?:tcp|udp))?: (?:bind: )?address already in use",
+        unless=("failed to bind host port for ",),
         summary="a program of the host has port {port}",
+        reach=120,
     ),
     Signature(
         problem="port-already-allocated",
@@ -98,31 +106,33 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"(?:nf|ip)_conntrack: (?:nf_conntrack: )?table full, dropping packet",
         summary="the kernel dropped packets: its table of connections was full",
     ),
-    # ip link or ifconfig: an uplink smaller than docker0.
+    # ip link: an uplink smaller than docker0.
     Signature(
         problem="mtu-mismatch",
         anchors=("docker0: <", "mtu 1500"),
-        pattern=r"\d: (?:eth|en[opsx]|bond|wg|tun)[\w.@-]*: <[^>]*UP[^>]*> "
-        r"mtu (?P<mtu>1[0-4]\d\d|[5-9]\d\d) .*docker0: <[^>]*> mtu 1500",
+        pattern=r"\d: (?:eth|en[opsx]|bond|wg|tun)[\w.@-]{0,14}: <[A-Z_,]*UP[A-Z_,]*> "
+        r"mtu (?P<mtu>1[0-4]\d\d|[5-9]\d\d) [^<]{0,400}docker0: <[A-Z_,-]*> mtu 1500",
         summary="the uplink takes {mtu} bytes and docker0 sends 1500",
-        reach=1500,
+        reach=500,
     ),
     # Go's resolver in dockerd, when the host's own resolver refuses.
     Signature(
         problem="dns-resolution-failure",
         anchors=("dial tcp: lookup ",),
-        pattern=r"lookup [\w.-]+ on (?P<server>127\.[\d.]+|\[::1\]):53: read udp .{0,80}"
+        pattern=r"lookup [\w.-]{1,253} on (?P<server>127\.[\d.]+|\[::1\]):53: read udp .{0,80}"
         r"connection refused",
         summary="the host's own resolver {server} refused a query",
+        reach=250,
     ),
     Signature(
         problem="dns-resolution-failure",
         anchors=("dial tcp: lookup ",),
-        pattern=r"lookup [\w.-]+(?: on (?P<server>[\d.]+|\[[\da-f:]+\]):53)?: "
+        pattern=r"lookup [\w.-]{1,253}(?: on (?P<server>[\d.]+|\[[\da-f:]+\]):53)?: "
         r"(?:read udp .{0,80}i/o timeout|no such host|Temporary failure in name resolution|"
         r"server misbehaving|read udp .{0,80}connection refused)",
         summary="a name could not be resolved",
         certainty=Certainty.POSSIBLE,
+        reach=250,
     ),
     # glibc's getaddrinfo (EAI_AGAIN), in any program; curl, apt, yum and busybox.
     Signature(
