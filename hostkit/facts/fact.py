@@ -101,7 +101,8 @@ class Facts:
         """The value of a fact, or raise FactUnknown."""
         answer = self.get(fact)
         if isinstance(answer, Known):
-            return answer.value
+            value: T = answer.value  # named: mypy loses the type of a generic tuple's field
+            return value
         raise FactUnknown(fact, answer)
 
     def known(self, fact: Fact[T]) -> T | None:

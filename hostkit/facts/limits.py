@@ -148,10 +148,11 @@ def _engine_pid(host: Host) -> int | None:
     for path in PID_FILES:
         pid = read_text(host, path, parse_number, _SMALL)
         if isinstance(pid, Known):
-            name = host.read(f"/proc/{pid.value}/comm", _SMALL)
+            number: int = pid.value
+            name = host.read(f"/proc/{number}/comm", _SMALL)
             # A pid file may outlive its daemon, and another process may have its number.
             if isinstance(name, Known) and text.decode(name.value).strip() in ENGINES:
-                return pid.value
+                return number
     return None
 
 

@@ -34,6 +34,7 @@ _ISO = re.compile(
 _SYSLOG = re.compile(r"([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d) ")
 _AUDIT = re.compile(r"audit\((\d{9,11})\.\d+:\d+\)")
 _BTIME = re.compile(r"^btime (\d{1,11})$", re.MULTILINE)
+_BYTE = 256
 _ZONE_S = 26 * 3600  # a time without a zone may be this far off, by any pair of zones
 _SLACK_S = 120  # the clock is often set a little after boot
 
@@ -98,9 +99,10 @@ def _field(fields: dict[str, Any], name: str) -> str:
         return value
     if not isinstance(value, list) or not value:
         return ""
-    items = cast("list[Any]", value)
-    if all(isinstance(item, int) and 0 <= item < 256 for item in items):  # noqa: PLR2004 - a byte
-        return text.decode(bytes(items))
+    items = cast("list[object]", value)
+    octets = [item for item in items if isinstance(item, int) and 0 <= item < _BYTE]
+    if len(octets) == len(items):
+        return text.decode(bytes(octets))
     return items[0] if isinstance(items[0], str) else ""
 
 

@@ -90,16 +90,16 @@ class SnapshotHost:
 
 def _parse(path: str, data: bytes) -> Mapping[str, Any]:
     try:
-        manifest: Any = json.loads(data)
+        said: object = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise archive.refuse(path, "its manifest is not JSON") from error
-    if not isinstance(manifest, dict):
+    if not isinstance(said, dict):
         raise archive.refuse(path, "its manifest is not an object")
-    manifest = cast("dict[str, Any]", manifest)
+    manifest = cast("dict[str, Any]", said)
     schema = manifest.get("schema")
     if schema != SCHEMA:
-        said = text.shorten(text.printable(str(schema)), 40)
-        raise archive.refuse(path, f"its schema is {said}, this hostkit reads {SCHEMA}")
+        named = text.shorten(text.printable(str(schema)), 40)
+        raise archive.refuse(path, f"its schema is {named}, this hostkit reads {SCHEMA}")
     return manifest
 
 

@@ -12,6 +12,7 @@ from hostkit.diagnosis.finding import Finding, Outcome, Passed, Severity, Unknow
 from hostkit.diagnosis.runner import run_checks
 from hostkit.facts import limits, memory
 from hostkit.facts.clock import CLOCK, Clock
+from hostkit.facts.fact import Fact
 from hostkit.facts.limits import ENGINE_LIMITS, LIMITS, Inotify, Limits, ProcessLimits, Used
 from hostkit.facts.memory import MEMORY, Memory
 from hostkit.host.answer import Absent, Known, Unreadable
@@ -28,7 +29,12 @@ PROCESS = (
 
 
 def outcomes(check: Check, **given_facts: Any) -> tuple[Outcome, ...]:
-    facts = {"limits": LIMITS, "engine": ENGINE_LIMITS, "memory": MEMORY, "clock": CLOCK}
+    facts: dict[str, Fact[Any]] = {
+        "limits": LIMITS,
+        "engine": ENGINE_LIMITS,
+        "memory": MEMORY,
+        "clock": CLOCK,
+    }
     told = {facts[name]: value for name, value in given_facts.items()}
     (result,) = run_checks(make_facts(given=told), [check])
     return result.outcomes

@@ -50,7 +50,7 @@ _INOTIFY: tuple[Signature, ...] = (
     # inotify_init(2): EMFILE. Printed by kubelet, Go's fsnotify, tail, systemd.
     Signature(
         problem="inotify-limit",
-        anchors=("inotify", "oo many open files"),
+        anchors=("oo many open files", "inotify"),
         summary="no more inotify instances for this user (not open files)",
         reach=200,
     ),
@@ -75,7 +75,7 @@ _INOTIFY: tuple[Signature, ...] = (
     # inotify_add_watch(2): ENOSPC, which is no full disk. Node.js, Go, inotify-tools.
     Signature(
         problem="inotify-limit",
-        anchors=("inotify", "o space left on device"),
+        anchors=("o space left on device", "inotify"),
         summary="no more inotify watches for this user (the disk is not full)",
         reach=200,
     ),
@@ -97,10 +97,14 @@ _INOTIFY: tuple[Signature, ...] = (
     ),
     Signature(
         problem="inotify-limit",
-        anchors=("ENOSPC", "watch"),
-        pattern=r"watch[^.\n]{0,200}ENOSPC|ENOSPC[^.\n]{0,120}(?:watch|inotify)",
+        anchors=("ENOSPC: no space left on device, watch",),
         summary="no more inotify watches for this user (the disk is not full)",
-        reach=200,
+    ),
+    Signature(
+        problem="inotify-limit",
+        anchors=("Error: watch ",),
+        pattern=r"Error: watch \S+ ENOSPC",
+        summary="no more inotify watches for this user (the disk is not full)",
     ),
 )
 

@@ -15,7 +15,7 @@ _SELINUX: tuple[Signature, ...] = (
     # The kernel's audit, in dmesg, the journal and audit.log (security/selinux/avc.c).
     Signature(
         problem="selinux-denial",
-        anchors=("avc:", "denied"),
+        anchors=("avc: denied {",),
         pattern=r"denied \{ (?P<permission>[a-z_ ]+) \} for (?=.{0,400}(?:"
         + _OF_CONTAINERS
         + r"))",
@@ -33,7 +33,7 @@ _SELINUX: tuple[Signature, ...] = (
     # ls -Z: an engine outside its folder, or installed by hand, has a wrong label.
     Signature(
         problem="selinux-denial",
-        anchors=(":bin_t:",),
+        anchors=(":object_r:bin_t:",),
         pattern=r":bin_t:s0 \S*/(?P<program>dockerd(?:-current)?|docker-runc|docker-containerd)\b",
         summary="{program} has the label of an ordinary program",
         reach=200,
