@@ -21,6 +21,7 @@ from hostkit.diagnosis.finding import (
 from hostkit.diagnosis.runner import run_checks
 from hostkit.facts.engine import DOCKER, Engine
 from hostkit.facts.fact import Fact
+from hostkit.facts.lsm import SELINUX, Mode, SELinux
 from hostkit.facts.packages import PACKAGES, parse_dpkg_status, parse_rpm_query
 from hostkit.facts.target import TARGET, Target
 from hostkit.host.answer import Unreadable
@@ -52,16 +53,28 @@ def problems(outcomes: tuple[Outcome, ...]) -> list[str]:
 
 
 def test_a_policy_older_than_containerd_wants_is_found() -> None:
-    given = rpms("container-selinux 2 2.9 4.el7", "containerd.io 0 1.2.6 3.3.el7")
+    given = rpms(
+        "container-selinux 2 2.9 4.el7",
+        "docker-ce 3 19.03.3 3.el7",
+        "containerd.io 0 1.2.6 3.3.el7",
+    )
     outcomes = ask(packages.container_selinux, {**given, DOCKER: ENGINE})
     assert problems(outcomes) == ["container-selinux-missing-or-old"]
 
 
-def test_an_engine_without_the_policy_is_found_and_one_with_it_passes() -> None:
-    missing = ask(packages.container_selinux, {**rpms("docker-ce 3 19.03.9 3.el7"), DOCKER: ENGINE})
-    present = rpms("containerd.io 0 1.6.33 3.1.el8", "container-selinux 2 2.229.0 2.el8")
-    assert problems(missing) == ["container-selinux-missing-or-old"]
-    assert isinstance(ask(packages.container_selinux, {**present, DOCKER: ENGINE})[0], Passed)
+def test_an_engine_without_the_policy_is_found_where_selinux_is_on() -> None:
+    given = {**rpms("docker-ce 3 19.03.9 3.el7"), DOCKER: ENGINE}
+    enforcing = ask(packages.container_selinux, {**given, SELINUX: SELinux(Mode.ENFORCING)})
+    off = ask(packages.container_selinux, {**given, SELINUX: SELinux(Mode.DISABLED)})
+    unknown = ask(packages.container_selinux, {**given, SELINUX: Unreadable("enforce", "no")})
+    assert problems(enforcing) == ["container-selinux-missing-or-old"]
+    assert isinstance(off[0], NotApplicable)
+    assert isinstance(unknown[0], Unknown)
+
+
+def test_a_policy_that_is_new_enough_passes() -> None:
+    given = rpms("containerd.io 0 1.6.33 3.1.el8", "container-selinux 2 2.229.0 2.el8")
+    assert isinstance(ask(packages.container_selinux, {**given, DOCKER: ENGINE})[0], Passed)
 
 
 @pytest.mark.parametrize("given", [rpms(), {PACKAGES: DPKG}], ids=["no engine", "dpkg"])

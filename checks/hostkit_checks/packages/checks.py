@@ -17,6 +17,7 @@ from hostkit.diagnosis.finding import (
 )
 from hostkit.facts.engine import DOCKER, parse_version_numbers
 from hostkit.facts.fact import Facts
+from hostkit.facts.lsm import SELINUX, Mode
 from hostkit.facts.osrelease import OS_RELEASE
 from hostkit.facts.packages import PACKAGES, Package, Packages
 from hostkit.facts.repositories import REPOSITORIES, Repository
@@ -46,7 +47,7 @@ def _unlooked(answer: Answer[Any], absent: str) -> Outcome | None:
     "container-selinux",
     title="Is the SELinux policy for containers installed, in the version that Docker requires?",
     problems=("container-selinux-missing-or-old",),
-    uses=(PACKAGES, DOCKER),
+    uses=(PACKAGES, DOCKER, SELINUX),
 )
 def container_selinux(facts: Facts) -> Iterator[Outcome]:
     """An engine installed without it, from an archive or with --nodeps, has no policy."""
@@ -64,24 +65,27 @@ def container_selinux(facts: Facts) -> Iterator[Outcome]:
         yield NotApplicable("no engine is installed yet")
         return
     policy = packages.get("container-selinux")
-    named = engine.source if engine is not None else str(podman)
+    containerd = packages.get("containerd.io")
     if policy is None:
-        if packages.first(*_OLD_POLICIES) is not None:
-            yield Passed("an older package holds the policy")
-            return
-        yield _policy(f"{named} is installed without container-selinux", "not installed")
-        return
-    modern = packages.first("docker-ce", "containerd.io")
-    if (
-        modern is not None
-        and modern.name == "containerd.io"
-        and not policy.at_least(_SELINUX_WANTED)
-    ):
-        yield _policy(
-            f"{policy} is older than {_SELINUX_WANTED}, which {modern} requires", str(policy)
-        )
+        named = engine.source if engine is not None else str(podman)
+        yield _without_policy(facts, packages, named)
+    elif containerd is not None and not policy.at_least(_SELINUX_WANTED):
+        summary = f"{policy} is older than {_SELINUX_WANTED}, which {containerd} requires"
+        yield _policy(summary, str(policy))
     else:
         yield Passed(f"{policy} is installed")
+
+
+def _without_policy(facts: Facts, packages: Packages, named: str) -> Outcome:
+    """Missed only where SELinux is on: SUSE's and Amazon's Docker come without it."""
+    if packages.first(*_OLD_POLICIES) is not None:
+        return Passed("an older package holds the policy")
+    selinux = facts.get(SELINUX)
+    if isinstance(selinux, Unreadable):
+        return Unknown(f"{selinux.source}: {selinux.reason}", needs_root=selinux.needs_root)
+    if isinstance(selinux, Absent) or selinux.value.mode is Mode.DISABLED:
+        return NotApplicable("SELinux is off")
+    return _policy(f"{named} is installed without container-selinux", "not installed")
 
 
 def _policy(summary: str, excerpt: str) -> Finding:
