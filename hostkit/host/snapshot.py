@@ -14,6 +14,7 @@ from hostkit.host.base import FileStat, Output, SourceKind, Space, Tail
 from hostkit.host.commands import Command
 from hostkit.host.questions import CODECS, MANIFEST, SCHEMA, Question, unknown
 
+_YEAR_5138 = 1e11
 NOT_COLLECTED = "not collected in this snapshot"
 
 
@@ -40,8 +41,8 @@ class SnapshotHost:
         manifest = _parse(path, first.data)
         blobs = {member.name: (archive.Blob(member.data), _digest(member)) for member in members}
         try:
-            self.name = text.printable(str(manifest["hostname"]))
-            self.taken_at = float(manifest["taken_at"])
+            self.name = text.shorten(text.printable(str(manifest["hostname"])), 64)
+            self.taken_at = _moment(manifest["taken_at"])
             self.privileged = manifest["privileged"] is True
             self._answers = dict(_entry(entry, blobs) for entry in manifest["questions"])
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
@@ -101,6 +102,13 @@ def _parse(path: str, data: bytes) -> Mapping[str, Any]:
         named = text.shorten(text.printable(str(schema)), 40)
         raise archive.refuse(path, f"its schema is {named}, this hostkit reads {SCHEMA}")
     return manifest
+
+
+def _moment(value: Any) -> float:
+    moment = float(value)
+    if not 0.0 <= moment < _YEAR_5138:  # also refuses what is no number
+        raise ValueError("taken_at is no time")
+    return moment
 
 
 def _digest(member: archive.Member) -> str:

@@ -250,6 +250,8 @@ DAMAGES: tuple[tuple[Callable[[dict[str, Any]], Any], str], ...] = (
     (lambda m: m.pop("schema") and None, "its schema is None"),
     (lambda m: m.pop("hostname") and None, "manifest is damaged"),
     (lambda m: m.update(taken_at="x"), "manifest is damaged"),
+    (lambda m: m.update(taken_at=float("nan")), "no time"),
+    (lambda m: m.update(taken_at=1e300), "no time"),
     (lambda m: m.update(questions=7), "manifest is damaged"),
     (lambda m: m["questions"].append(7), "manifest is damaged"),
     (lambda m: m["questions"][0].update(ask="delete"), "manifest is damaged"),
