@@ -15,6 +15,7 @@ OVERLAP_LINES = 20  # a message that was wrapped may begin this far back
 LINE_LIMIT = 16384  # of one line, this much is looked at
 EXCERPT_CELLS = 300
 EVIDENCE_LIMIT = 3
+TRIES_LIMIT = 200  # of one pattern in one chunk: a hostile text may repeat an anchor
 _NARROWEST, _WIDEST, _SCREEN = 30, 250, 500  # cells, cells, lines of a copied screen
 # Terminal colours, and what logs in JSON or logfmt put before quotes, tabs and newlines.
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]")
@@ -119,7 +120,9 @@ def _cut_by_a_terminal(lines: Sequence[str]) -> bool:
 def _match(flat: Flat, signature: Signature, source: str) -> Hit | None:
     anchor = signature.anchors[0]
     at = flat.words.find(anchor)
-    while at >= 0:
+    for _ in range(TRIES_LIMIT):
+        if at < 0:
+            break
         near = flat.words[max(0, at - signature.reach) : at + len(anchor) + signature.reach]
         params = _params(near, signature)
         if params is not None:

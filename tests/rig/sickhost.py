@@ -53,13 +53,13 @@ mount --rbind /dev dev
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
 mkdir -p .old var/lib/docker
+truncate -s 2G tmp/docker.ext4
+mkfs.ext4 -q -F -O ^has_journal -E lazy_itable_init=1 tmp/docker.ext4
+mount -o loop tmp/docker.ext4 var/lib/docker
+rmdir var/lib/docker/lost+found
 pivot_root . .old
 umount -l /.old
 rmdir /.old
-truncate -s 2G /tmp/docker.ext4
-mkfs.ext4 -q -F -O ^has_journal -E lazy_itable_init=1 /tmp/docker.ext4
-mount -o loop /tmp/docker.ext4 /var/lib/docker
-rmdir /var/lib/docker/lost+found
 ip link set lo up
 echo 1 >/proc/sys/net/ipv4/ip_forward
 hostname sickhost
