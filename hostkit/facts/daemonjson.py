@@ -124,13 +124,13 @@ def _no_constant(name: str) -> Value:
 
 
 # A string that is not closed is taken to the end of its line: no text is looked at twice.
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+"?|[{}\[\]:,]|\n')
+_LEXEME = r'"(?:[^"\\\n]|\\.)*+"?|[{}\[\]:,]|\n'
 
 
 def _too_deep(content: str) -> Fault | None:
     """The place where the nesting passes the limit, found before the parser recurses."""
     depth, line = 0, 1
-    for match in _TOKEN.finditer(content):
+    for match in re.finditer(_LEXEME, content):
         mark = match[0]
         if mark == "\n":
             line += 1
@@ -148,7 +148,7 @@ def _key_lines(content: str) -> list[int]:
     lines: list[int] = []
     depth, line = 0, 1
     at_key = False
-    for match in _TOKEN.finditer(content):
+    for match in re.finditer(_LEXEME, content):
         mark = match[0]
         if mark == "\n":
             line += 1

@@ -26,9 +26,9 @@ HOSTKIT_ROOT = "/var/lib/hostkit"
 IMAGES_LIMIT = 2000  # beyond, images are counted but not followed to their parents
 REPOSITORIES_LIMIT = 8 << 20
 # With userns-remap each mapping has a data root of its own, named UID.GID.
-_REMAPPED = re.compile(r"\d+\.\d+")
-_GRAPHROOT = re.compile(r"""^\s*graphroot\s*=\s*["'](/[^"'\n]*)["']""", re.MULTILINE)
-_HEX = re.compile(r"[0-9a-f]{64}")
+_REMAPPED = r"\d+\.\d+"
+_GRAPHROOT = r"""(?m)^\s*graphroot\s*=\s*["'](/[^"'\n]*)["']"""
+_HEX = r"[0-9a-f]{64}"
 
 
 class Place(NamedTuple):
@@ -122,7 +122,7 @@ def parse_graphroot(content: str) -> str:
     >>> parse_graphroot('[storage]\n# graphroot = "/no"\ngraphroot = "/data/podman"\n')
     '/data/podman'
     """
-    match = _GRAPHROOT.search(content)
+    match = re.search(_GRAPHROOT, content)
     return match[1] if match else ""
 
 
@@ -176,7 +176,7 @@ def _gather(facts: Facts) -> Answer[tuple[DataRoot, ...]]:
         return names
     roots = [_data_root(host, path, names.value)]
     for name in names.value:
-        if _REMAPPED.fullmatch(name):
+        if re.fullmatch(_REMAPPED, name):
             below = host.listdir(f"{path}/{name}")
             if isinstance(below, Known):
                 roots.append(_data_root(host, f"{path}/{name}", below.value))
@@ -227,12 +227,12 @@ def _names(host: Host, path: str, unreadable: list[Unreadable]) -> tuple[str, ..
 
 def _count(names: tuple[str, ...] | None) -> int | None:
     """How many are whole: Docker renames what it deletes, to HEX-RANDOM-removing."""
-    return None if names is None else sum(bool(_HEX.fullmatch(name)) for name in names)
+    return None if names is None else sum(bool(re.fullmatch(_HEX, name)) for name in names)
 
 
 def _dangling(host: Host, image: str, ids: tuple[str, ...]) -> int | None:
     """How many images `docker image ls --filter dangling=true` would list."""
-    whole = [name for name in ids if _HEX.fullmatch(name)]
+    whole = [name for name in ids if re.fullmatch(_HEX, name)]
     if not whole:
         return 0
     named = read_text(host, f"{image}/repositories.json", parse_repositories, REPOSITORIES_LIMIT)

@@ -18,8 +18,8 @@ from hostkit.host.commands import DMSETUP_TARGETS, DMSETUP_VERSION
 CONTROL = "/dev/mapper/control"
 MISC = "/proc/misc"
 _NAME = "device-mapper"
-_TARGET = re.compile(r"(\S+)\s+v(\d+)\.(\d+)\.(\d+)")
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_TARGET = r"(\S+)\s+v(\d+)\.(\d+)\.(\d+)"
+_VERSION = r"(\d+)\.(\d+)\.(\d+)"
 _NOT_REGISTERED = "the running kernel has no device-mapper driver registered"
 
 
@@ -69,7 +69,7 @@ def parse_targets(content: str) -> tuple[Target, ...]:
     """
     found: list[Target] = []
     for line in content.splitlines():
-        match = _TARGET.fullmatch(line.strip())
+        match = re.fullmatch(_TARGET, line.strip())
         if match:
             found.append(Target(match[1], tuple(int(number) for number in match.groups()[1:])))
         elif line.strip():
@@ -92,7 +92,7 @@ def parse_versions(content: str) -> Versions:
 
 
 def _numbers(written: str) -> tuple[int, ...]:
-    match = _VERSION.match(written)
+    match = re.match(_VERSION, written)
     return tuple(int(number) for number in match.groups()) if match else refuse("no version")
 
 

@@ -13,7 +13,7 @@ from hostkit.host.base import Host, Space
 from hostkit.host.commands import XFS_INFO
 
 LINK_LIMIT = 40  # of the kernel (path_resolution(7))
-_FTYPE = re.compile(r"\bftype=([01])\b")
+_FTYPE = r"\bftype=([01])\b"
 
 
 class DType(StrEnum):
@@ -62,7 +62,7 @@ def parse_xfs_info(content: str) -> bool:
     False
     """
     naming = next((line for line in content.splitlines() if line.startswith("naming")), "")
-    match = _FTYPE.search(naming)
+    match = re.search(_FTYPE, naming)
     if not match:
         refuse("this xfs_info does not print ftype; xfsprogs 3.2 or later does")
     return match[1] == "1"

@@ -19,14 +19,14 @@ CONFIG = "/etc/firewalld/firewalld.conf"
 _ZONES = "/etc/firewalld/zones"
 _PROGRAM = "/usr/sbin/firewalld"
 _YES = ("yes", "true")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_ZONE_TAG = re.compile(r"<zone\b([^>]*)>")
-_NAMED = re.compile(r"<(interface|source)\b([^>]*?)/?>")
-_ATTRIBUTE = re.compile(r"""\b(\w+)\s*=\s*["']([^"']*)["']""")
+_COMMENT = r"(?s)<!--.*?-->"
+_ZONE_TAG = r"<zone\b([^>]*)>"
+_NAMED = r"<(interface|source)\b([^>]*?)/?>"
+_ATTRIBUTE = r"""\b(\w+)\s*=\s*["']([^"']*)["']"""
 # Where firewalld sends what comes in by an interface, in all its versions and backends.
-_DISPATCH = re.compile(r"^(?:filter_)?FORWARD_(?:IN_)?ZONES$")
-_ZONE_CHAIN = re.compile(r"^(?:filter_)?FWDI?_(.+)$")
-_IIFNAME = re.compile(r'iifname "([^"]*)"')
+_DISPATCH = r"^(?:filter_)?FORWARD_(?:IN_)?ZONES$"
+_ZONE_CHAIN = r"^(?:filter_)?FWDI?_(.+)$"
+_IIFNAME = r'iifname "([^"]*)"'
 
 
 class Zone(NamedTuple):
@@ -75,12 +75,14 @@ def parse_zone(content: str, name: str) -> Zone:
     >>> parse_zone('<zone target="ACCEPT"><interface name="docker0"/></zone>', "trusted")
     Zone(name='trusted', target='ACCEPT', interfaces=('docker0',), sources=())
     """
-    bare = _COMMENT.sub("", content)
-    tag = _ZONE_TAG.search(bare) or refuse("no <zone> in it")
-    bound = [(kind, dict(_ATTRIBUTE.findall(inner))) for kind, inner in _NAMED.findall(bare)]
+    bare = re.sub(_COMMENT, "", content)
+    tag = re.search(_ZONE_TAG, bare) or refuse("no <zone> in it")
+    bound = [
+        (kind, dict(re.findall(_ATTRIBUTE, inner))) for kind, inner in re.findall(_NAMED, bare)
+    ]
     return Zone(
         name,
-        dict(_ATTRIBUTE.findall(tag[1])).get("target", "default"),
+        dict(re.findall(_ATTRIBUTE, tag[1])).get("target", "default"),
         tuple(a["name"] for kind, a in bound if kind == "interface" and "name" in a),
         tuple(a["address"] for kind, a in bound if kind == "source" and "address" in a),
     )
@@ -93,7 +95,7 @@ def active_zones(tables: Iterable[Table]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for rule in _dispatches(tables):
-        zone = _ZONE_CHAIN.match(rule.target)
+        zone = re.match(_ZONE_CHAIN, rule.target)
         if zone:
             found.setdefault(_interface(rule), zone[1])
     return found
@@ -102,14 +104,14 @@ def active_zones(tables: Iterable[Table]) -> dict[str, str]:
 def _dispatches(tables: Iterable[Table]) -> Iterator[Rule]:
     for table in tables:
         for chain in table.chains:
-            if _DISPATCH.match(chain.name):
+            if re.match(_DISPATCH, chain.name):
                 yield from chain.rules
 
 
 def _interface(rule: Rule) -> str:
     named = rule.into
     if not named and rule.matches:  # nft's text, not taken apart
-        words = _IIFNAME.search(" ".join(rule.matches[0].values))
+        words = re.search(_IIFNAME, " ".join(rule.matches[0].values))
         named = words[1] if words else ""
     return "" if named == "+" else named
 

@@ -10,7 +10,7 @@ from hostkit.facts.fact import Fact, command_fact, refuse
 from hostkit.facts.ruleset import Backend, Chain, Family, Match, Rule, Table
 from hostkit.host.commands import IPTABLES_VERSION
 
-_VERSION = re.compile(r"\bv(\d+(?:\.\d+)*)(?:\s+\((legacy|nf_tables)\))?")
+_VERSION = r"\bv(\d+(?:\.\d+)*)(?:\s+\((legacy|nf_tables)\))?"
 # xt_comment keeps 255 bytes; a line that is still open after this is not a comment.
 _OPEN_LINES = 256
 # Netfilter's priorities of the tables that iptables knows (netfilter_ipv4.h).
@@ -19,8 +19,8 @@ _SOURCE_NAT_HOOKS = ("postrouting", "input")
 # Options whose value is free text and may look like anything.
 _FREE_TEXT = frozenset(("--comment", "--log-prefix", "--nflog-prefix", "--string", "--hex-string"))
 _SHORT_OPTIONS = frozenset(("-s", "-d", "-i", "-o", "-p", "-f"))
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"?|([^\s"]+)', re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_WORD = r'(?s)"((?:[^"\\]|\\.)*)"?|([^\s"]+)'
+_ESCAPED = r"(?s)\\(.)"
 
 
 class Iptables(NamedTuple):
@@ -50,7 +50,7 @@ def parse_version(content: str) -> Iptables:
     >>> parse_version("iptables v1.4.21").backend.value
     'legacy'
     """
-    match = _VERSION.search(content[:4096]) or refuse("no version number in it")
+    match = re.search(_VERSION, content[:4096]) or refuse("no version number in it")
     backend = Backend.NFT if match[2] == "nf_tables" else Backend.LEGACY
     return Iptables(tuple(int(part[:9]) for part in match[1].split(".")), backend)
 
@@ -64,8 +64,8 @@ def split_words(line: str) -> list[str]:
     if '"' not in line:
         return line.split()
     return [
-        _ESCAPED.sub(r"\1", match[1]) if match[1] is not None else match[2]
-        for match in _WORD.finditer(line)
+        re.sub(_ESCAPED, r"\1", match[1]) if match[1] is not None else match[2]
+        for match in re.finditer(_WORD, line)
     ]
 
 

@@ -13,9 +13,9 @@ from hostkit.facts.rpmlabel import label_key
 from hostkit.host.answer import Answer, Known, Unreadable
 
 OSRELEASE = "/proc/sys/kernel/osrelease"
-_VERSION_LINE = re.compile(r"Linux version (\S+)")
-_NUMBERS = re.compile(r"\d{1,9}(?:\.\d{1,9})*")
-_EL = re.compile(r"[.\-_]el(\d{1,2})(?:[._]\d{1,3})*(?![a-z0-9])")
+_VERSION_LINE = r"Linux version (\S+)"
+_NUMBERS = r"\d{1,9}(?:\.\d{1,9})*"
+_EL = r"[.\-_]el(\d{1,2})(?:[._]\d{1,3})*(?![a-z0-9])"
 # Kernels built for an el distribution that are not Red Hat's: their numbers are upstream's.
 _UPSTREAM_BASED = ("uek", "elrepo", ".ml.", ".lt.")
 
@@ -58,7 +58,7 @@ class KernelRelease(NamedTuple):
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    match = _NUMBERS.match(version)
+    match = re.match(_NUMBERS, version)
     return tuple(int(number) for number in match[0].split(".")) if match else ()
 
 
@@ -79,7 +79,7 @@ def parse_release(text: str) -> KernelRelease:
     if len(numbers) < 2 or len(release.split()) != 1:  # noqa: PLR2004 - a major and a minor
         refuse(f"no kernel release: {release[:40]!r}")
     rest = release.partition("-")[2]
-    el = _EL.search(release)
+    el = re.search(_EL, release)
     foreign = any(word in release for word in _UPSTREAM_BASED)
     return KernelRelease(release, numbers, rest, int(el[1]) if el and not foreign else None)
 
@@ -90,7 +90,7 @@ def parse_version_line(text: str) -> KernelRelease:
     >>> parse_version_line("Linux version 6.1.0-9-amd64 (debian-kernel@...) (gcc)").numbers
     (6, 1, 0)
     """
-    match = _VERSION_LINE.match(text)
+    match = re.match(_VERSION_LINE, text)
     if match is None:
         refuse("not the line of /proc/version")
     return parse_release(match[1])
@@ -127,7 +127,7 @@ class BootArguments(NamedTuple):
         return tuple(value or "" for word, value in self.words if word.replace("-", "_") == wanted)
 
 
-_WORD = re.compile(r"""(?:[^\s"]|"[^"]*"?)+""")
+_WORD = r"""(?:[^\s"]|"[^"]*"?)+"""
 
 
 def parse_cmdline(text: str) -> BootArguments:
@@ -137,7 +137,7 @@ def parse_cmdline(text: str) -> BootArguments:
     (('ro', None), ('quiet', None), ('dyndbg', 'file a +p'), ('swapaccount', '1'))
     """
     words: list[tuple[str, str | None]] = []
-    for match in _WORD.finditer(text):
+    for match in re.finditer(_WORD, text):
         word = match[0].replace('"', "")
         if word == "--":
             break

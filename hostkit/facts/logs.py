@@ -28,12 +28,10 @@ AUDIT_FILE = "/var/log/audit/audit.log"
 _OURS = ("docker", "containerd", "firewalld", "podman", "runc", "kernel:")
 _STARTING = "7d4958e842da4a758f6c1cdc7b36dcc5"  # SD_MESSAGE_UNIT_STARTING (sd-messages.h)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d)?"
-)
-_SYSLOG = re.compile(r"([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d) ")
-_AUDIT = re.compile(r"audit\((\d{9,11})\.\d+:\d+\)")
-_BTIME = re.compile(r"^btime (\d{1,11})$", re.MULTILINE)
+_ISO = r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d)?"
+_SYSLOG = r"([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d) "
+_AUDIT = r"audit\((\d{9,11})\.\d+:\d+\)"
+_BTIME = r"(?m)^btime (\d{1,11})$"
 _BYTE = 256
 _ZONE_S = 26 * 3600  # a time without a zone may be this far off, by any pair of zones
 _SLACK_S = 120  # the clock is often set a little after boot
@@ -129,13 +127,13 @@ def written_at(line: str, now: float) -> tuple[float, float] | None:
     (86400.0, 93600)
     """
     head = line[:200]
-    audit = _AUDIT.search(head)
+    audit = re.search(_AUDIT, head)
     if audit:
         return float(audit[1]), _SLACK_S
-    iso = _ISO.search(head)
+    iso = re.search(_ISO, head)
     if iso:
         return _iso_time(iso)
-    syslog = _SYSLOG.match(head)
+    syslog = re.match(_SYSLOG, head)
     if not syslog or syslog[1] not in _MONTHS:
         return None
     month = _MONTHS.index(syslog[1]) + 1
@@ -250,7 +248,7 @@ def _any(line: str) -> bool:
 
 def _boot_time(host: Host) -> float | None:
     answer = host.read("/proc/stat")
-    found = _BTIME.search(text.decode(answer.value)) if isinstance(answer, Known) else None
+    found = re.search(_BTIME, text.decode(answer.value)) if isinstance(answer, Known) else None
     return float(found[1]) if found else None
 
 

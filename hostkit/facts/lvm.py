@@ -206,7 +206,7 @@ def _rows(content: str, least: int, most: int) -> list[list[str]]:
 
 
 # Of lvm.conf(5): a section opens, a key gets a value, a section closes; a comment is none.
-_TOKEN = re.compile(
+_LEXEME = (
     r"""\s*(?:(?P<section>[\w-]+)\s*\{|(?P<close>\})"""
     r"""|(?P<key>[\w/-]+)\s*=\s*(?P<value>"[^"]*"|\[[^\]]*\]|[^\s#{}]+))"""
 )
@@ -223,7 +223,7 @@ def parse_config(content: str, file: str) -> dict[str, Setting]:
     sections: list[str] = []
     for number, line in enumerate(content.split("\n"), 1):
         at = 0
-        while token := _TOKEN.match(line, at):
+        while token := re.compile(_LEXEME).match(line, at):
             at = token.end()
             if token["section"]:
                 sections.append(token["section"])

@@ -11,7 +11,7 @@ from hostkit.facts.fact import Fact, file_fact, refuse
 PATH = "/proc/self/mountinfo"
 LIMIT = 16 << 20  # some 80,000 mounts: a host that leaks them is one we must be able to read
 _BEFORE_OPTIONAL = 6  # id, parent, device, root, mount point, options
-_OCTAL = re.compile(r"\\([0-7]{3})")
+_OCTAL = r"\\([0-7]{3})"
 
 
 class Mount(NamedTuple):
@@ -100,7 +100,7 @@ def unescape(field: str) -> str:
     """
     if "\\" not in field:
         return field
-    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), field)
+    return re.sub(_OCTAL, lambda match: chr(int(match[1], 8)), field)
 
 
 def parse_mountinfo(content: str) -> Mounts:

@@ -26,13 +26,13 @@ _VERDICTS = frozenset(
 )
 # Statements that let every packet pass on to the next word of the rule.
 _NO_CONDITION = frozenset(("log", "mangle", "notrack", "ct helper", "continue"))
-_BASE = re.compile(
+_BASE = (
     r"type (?P<type>\w+) hook (?P<hook>\w+)(?: devices? [^;]*?)? priority (?P<priority>[^;]+);"
     r"(?: policy (?P<policy>\w+);)?"
 )
-_COUNTER = re.compile(r"\bcounter packets (\d+) bytes (\d+)")
-_QUOTED = re.compile(r'"[^"]*"')
-_COMMENT = re.compile(r'\bcomment "([^"]*)"')
+_COUNTER = r"\bcounter packets (\d+) bytes (\d+)"
+_QUOTED = r'"[^"]*"'
+_COMMENT = r'\bcomment "([^"]*)"'
 
 
 class _Key(NamedTuple):
@@ -242,7 +242,7 @@ def _statements(content: str) -> Iterator[str]:
 
 
 def _depth(line: str) -> int:
-    bare = _QUOTED.sub("", line) if '"' in line else line
+    bare = re.sub(_QUOTED, "", line) if '"' in line else line
     return bare.count("{") - bare.count("}")
 
 
@@ -254,7 +254,7 @@ def _table_line(line: str) -> tuple[Family, str]:
 
 
 def _chain_line(found: _Found, key: _Key, line: str) -> None:
-    base = _BASE.match(line)
+    base = re.match(_BASE, line)
     if base:
         policy = (base["policy"] or "accept").upper()
         found.chain(key, policy, base["hook"], _priority(base["priority"]))
@@ -279,9 +279,11 @@ def _priority(words: str) -> int | None:
 
 
 def _text_rule(line: str) -> Rule:
-    counter = _COUNTER.search(line)
-    comment = _COMMENT.search(line)
-    bare = _QUOTED.sub(lambda quoted: "_" * len(quoted[0]), line)  # words in quotes are no verdict
+    counter = re.search(_COUNTER, line)
+    comment = re.search(_COMMENT, line)
+    bare = re.sub(
+        _QUOTED, lambda quoted: "_" * len(quoted[0]), line
+    )  # words in quotes are no verdict
     target, goto, end = "", False, len(line)
     for word in re.finditer(r"[^\s{}]+", bare):
         if word[0] in ("jump", "goto"):
@@ -296,7 +298,7 @@ def _text_rule(line: str) -> Rule:
             target, end = "vmap", word.start()
         if target:
             break
-    condition = _COUNTER.sub("", line[:end]).strip()
+    condition = re.sub(_COUNTER, "", line[:end]).strip()
     matches = (Match("", "", (condition,)),) if condition else ()
     return Rule(
         matches,

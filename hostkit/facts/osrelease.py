@@ -9,8 +9,8 @@ from hostkit.host.answer import Absent, Answer, Known, Unreadable
 
 # os-release(5): the first file that exists counts. EL 6 and Debian 6 have none of the two.
 PATHS = ("/etc/os-release", "/usr/lib/os-release")
-_ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
-_RED_HAT_LINE = re.compile(r"(?P<name>.+?)\s+(?:Linux\s+)?release\s+(?P<version>[\d.]+)")
+_ASSIGNMENT = r"([A-Z][A-Z0-9_]*)=(.*)"
+_RED_HAT_LINE = r"(?P<name>.+?)\s+(?:Linux\s+)?release\s+(?P<version>[\d.]+)"
 _FAMILIES: tuple[tuple[str, frozenset[str]], ...] = (
     ("rhel", frozenset(("rhel", "centos", "fedora", "ol", "rocky", "almalinux", "amzn",
                         "scientific", "virtuozzo", "cloudlinux", "openEuler", "anolis"))),
@@ -68,7 +68,7 @@ def parse_os_release(content: str) -> OsRelease:
     """
     values: dict[str, str] = {}
     for line in content.splitlines():
-        match = _ASSIGNMENT.match(line.strip())
+        match = re.match(_ASSIGNMENT, line.strip())
         if match:
             values[match[1]] = _unquoted(match[2].strip())
     if not values.keys() & {"ID", "NAME", "PRETTY_NAME"}:
@@ -96,7 +96,7 @@ def parse_redhat_release(content: str) -> OsRelease:
     'rhel'
     """
     line = content.strip().partition("\n")[0]
-    match = _RED_HAT_LINE.match(line)
+    match = re.match(_RED_HAT_LINE, line)
     if match is None:
         refuse(f"no release in {line[:60]!r}")
     first = match["name"].split()[0].lower()

@@ -155,7 +155,7 @@ def compare(manager: Manager, left: PackageVersion, right: PackageVersion) -> in
     return order
 
 
-_RPM_PART = re.compile(r"[0-9]+|[a-zA-Z]+|~|\^")
+_RPM_PART = r"[0-9]+|[a-zA-Z]+|~|\^"
 
 
 def compare_rpm(left: str, right: str) -> int:
@@ -164,7 +164,9 @@ def compare_rpm(left: str, right: str) -> int:
     >>> [compare_rpm(a, b) for a, b in (("1.10", "1.9"), ("1.0~rc1", "1.0"), ("1.0^x", "1.0"))]
     [1, -1, 1]
     """
-    for a, b in zip_longest(_RPM_PART.findall(left), _RPM_PART.findall(right), fillvalue=""):
+    for a, b in zip_longest(
+        re.findall(_RPM_PART, left), re.findall(_RPM_PART, right), fillvalue=""
+    ):
         if a != b and "~" in (a, b):
             return -1 if a == "~" else 1
         if a != b and "^" in (a, b):
@@ -189,7 +191,7 @@ def _compare_rpm_part(a: str, b: str) -> int:
     return (a > b) - (a < b)
 
 
-_DPKG_PART = re.compile(r"([^0-9]*)([0-9]*)")
+_DPKG_PART = r"([^0-9]*)([0-9]*)"
 
 
 def compare_dpkg(left: str, right: str) -> int:
@@ -198,8 +200,8 @@ def compare_dpkg(left: str, right: str) -> int:
     >>> [compare_dpkg(a, b) for a, b in (("1.10", "1.9"), ("1.0~rc1", "1.0"), ("1.0+b", "1.0"))]
     [1, -1, 1]
     """
-    one = _DPKG_PART.findall(left)
-    two = _DPKG_PART.findall(right)
+    one = re.findall(_DPKG_PART, left)
+    two = re.findall(_DPKG_PART, right)
     for (a, number_a), (b, number_b) in zip_longest(one, two, fillvalue=("", "")):
         keys = [[*map(_dpkg_weight, word), 0] for word in (a, b)]
         if keys[0] != keys[1]:

@@ -15,7 +15,7 @@ from hostkit.facts.unitfiles import DOCKER_SERVICE, Service
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 
 NAMES = ("http-proxy", "https-proxy", "no-proxy")
-_CREDENTIALS = re.compile(r"(?<![\w.-])([a-zA-Z][a-zA-Z0-9+.-]*://)?[^\s/@,\"']+@(?=[^\s/@])")
+_CREDENTIALS = r"(?<![\w.-])([a-zA-Z][a-zA-Z0-9+.-]*://)?[^\s/@,\"']+@(?=[^\s/@])"
 _URL_LIMIT = 4096
 
 
@@ -46,7 +46,7 @@ def without_credentials(value: str) -> str:
     """
     if "@" not in value:
         return value
-    return _CREDENTIALS.sub(lambda match: f"{match[1] or ''}***@", value[:_URL_LIMIT])
+    return re.sub(_CREDENTIALS, lambda match: f"{match[1] or ''}***@", value[:_URL_LIMIT])
 
 
 def _of_environment(service: Service) -> tuple[Proxy, ...]:

@@ -4,7 +4,7 @@
 import re
 from typing import NamedTuple
 
-_SEGMENT = re.compile(r"[0-9]+|[a-zA-Z]+|~|\^")
+_SEGMENT = r"[0-9]+|[a-zA-Z]+|~|\^"
 
 
 class _Segment(NamedTuple):
@@ -27,7 +27,7 @@ def label_key(label: str) -> tuple[_Segment, ...]:
     >>> sorted(["1160.el7", "693.2.2.el7", "693.el7", "1.0", "1.0~rc1"], key=label_key)
     ['1.0~rc1', '1.0', '693.el7', '693.2.2.el7', '1160.el7']
     """
-    return (*(_segment(found) for found in _SEGMENT.findall(label)), _END)
+    return (*(_segment(found) for found in re.findall(_SEGMENT, label)), _END)
 
 
 def _segment(found: str) -> _Segment:

@@ -17,7 +17,7 @@ from hostkit.host.commands import DMSETUP_STATUS_POOLS, DMSETUP_TABLE_POOLS
 
 METADATA_BLOCK = 4096
 _SECTOR = 512
-_LINE = re.compile(r"(?P<name>\S+): (?P<start>\d+) (?P<length>\d+) thin-pool ?(?P<rest>.*)")
+_LINE = r"(?P<name>\S+): (?P<start>\d+) (?P<length>\d+) thin-pool ?(?P<rest>.*)"
 _NOTHING = "No devices found"
 _STATUS_FIELDS = 4  # transaction, metadata, data, held root: printed by every kernel
 _TABLE_FIELDS = 4  # metadata device, data device, block size, low water mark
@@ -163,7 +163,7 @@ def _lines(content: str) -> tuple["re.Match[str]", ...]:
     for line in content.split("\n"):
         if not line.strip() or line.strip() == _NOTHING:
             continue
-        match = _LINE.fullmatch(line)
+        match = re.fullmatch(_LINE, line)
         found.append(match or refuse(f"not a thin pool: {line[:60]!r}"))
     return tuple(found)
 

@@ -87,7 +87,7 @@ def parse_unit_file(content: str) -> Iterator[Directive]:
             yield Directive(section, name.strip(), value.strip(), first)
 
 
-_VARIABLE_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")
+_VARIABLE_LINE = r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)"
 
 
 def parse_environment_file(content: str, source: str) -> Iterator[tuple[str, Word]]:
@@ -103,7 +103,7 @@ def parse_environment_file(content: str, source: str) -> Iterator[tuple[str, Wor
             held += raw[:-1] + " "
             continue
         line, held = held + raw, ""
-        match = _VARIABLE_LINE.match(line)
+        match = re.match(_VARIABLE_LINE, line)
         if match:
             yield match[1], Word(_unquoted(match[2].strip()), source, first)
 
@@ -114,7 +114,7 @@ def _unquoted(value: str) -> str:
     return value
 
 
-_DOLLAR = re.compile(r"\$\$|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)")
+_DOLLAR = r"\$\$|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)"
 
 
 def expand_command(command: Word, environment: Mapping[str, Word]) -> tuple[Word, ...]:
@@ -127,7 +127,7 @@ def expand_command(command: Word, environment: Mapping[str, Word]) -> tuple[Word
     """
     words: list[Word] = []
     for raw in split_words(command.text):
-        if raw.startswith("$") and _DOLLAR.fullmatch(raw) and raw[1:2] not in ("{", "$"):
+        if raw.startswith("$") and re.fullmatch(_DOLLAR, raw) and raw[1:2] not in ("{", "$"):
             value = environment.get(raw[1:])
             if value is not None:
                 words += [Word(one, value.source, value.line) for one in split_words(value.text)]
@@ -145,7 +145,7 @@ def _filled(raw: str, environment: Mapping[str, Word]) -> str:
         word = environment.get(match[1] or match[2])
         return word.text if word is not None else ""
 
-    return _DOLLAR.sub(value, raw)
+    return re.sub(_DOLLAR, value, raw)
 
 
 def _paths(host: Host, name: str) -> tuple[str, ...]:

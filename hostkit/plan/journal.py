@@ -27,7 +27,7 @@ from hostkit.plan.plan import is_run_id
 
 FORMAT = "hostkit.journal/1"
 LIMIT = 64 << 20
-_LINE = re.compile(rb'(\{.*),"sum":"([0-9a-f]{16})"\}', re.DOTALL)
+_LINE = rb'(?s)(\{.*),"sum":"([0-9a-f]{16})"\}'
 
 
 class Event(StrEnum):
@@ -145,7 +145,7 @@ def parse_journal(data: bytes, run: str) -> Written:
 
 
 def _split(line: bytes, number: int) -> tuple[bytes, str]:
-    found = _LINE.fullmatch(line)
+    found = re.fullmatch(_LINE, line)
     if found is None:
         raise ValueError(f"line {number} has no checksum")
     return found[1], found[2].decode()

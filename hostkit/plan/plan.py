@@ -12,7 +12,7 @@ from hostkit.plan.codec import Json, from_json
 from hostkit.plan.step import Kinds, M, Step
 from hostkit.text import printable
 
-_RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
+_RUN_ID = r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}"
 
 
 class Plan(NamedTuple, Generic[M]):
@@ -37,7 +37,7 @@ def is_run_id(word: str) -> bool:
     >>> is_run_id("20261121T022814-3f9c"), is_run_id("../etc/passwd")
     (True, False)
     """
-    return _RUN_ID.fullmatch(word) is not None
+    return re.fullmatch(_RUN_ID, word) is not None
 
 
 def read_step(data: Json, kinds: Kinds[M]) -> Step[M]:

@@ -6,7 +6,7 @@ import re
 from hostkit.facts.sysctl import ALIASES, canonical_key
 
 # dash and blanks, key, equals sign, value, blanks and a carriage return
-_ASSIGNMENT = re.compile(rb"(\s*-?\s*)([^\s=#;-][^\s=]*)(\s*=[^\S\n]*)(.*?)(\s*)", re.DOTALL)
+_ASSIGNMENT = rb"(?s)(\s*-?\s*)([^\s=#;-][^\s=]*)(\s*=[^\S\n]*)(.*?)(\s*)"
 
 
 def set_in_line(content: bytes, key: str, value: str) -> bytes:
@@ -17,7 +17,7 @@ def set_in_line(content: bytes, key: str, value: str) -> bytes:
     """
     lines = content.split(b"\n")
     for number in range(len(lines) - 1, -1, -1):
-        found = _ASSIGNMENT.fullmatch(lines[number])
+        found = re.fullmatch(_ASSIGNMENT, lines[number])
         if found and same_key(found[2].decode("utf-8", "replace"), key):
             before, name, equals, _, after = found.groups()
             lines[number] = before + name + equals + value.encode() + after

@@ -16,10 +16,10 @@ DRIVER = "devicemapper"
 NEEDED = (BLOCK_DEVICES, DAEMON_CONFIG, DATA_ROOTS)
 POOL_OPTIONS = ("dm.thinpooldev", "dm.directlvm_device", "dm.datadev")
 # docker-MAJOR:MINOR-INODE-pool, and the devices of layers; the numbers are the data root's.
-_LAYER = re.compile(r"docker-\d+:\d+-\d+-[0-9a-f]{64}(-init)?|docker-\d+:\d+-\d+-(pool|base)")
+_LAYER = r"docker-\d+:\d+-\d+-[0-9a-f]{64}(-init)?|docker-\d+:\d+-\d+-(pool|base)"
 
 
-_LOOP_POOL = re.compile(r"docker-\d+:\d+-\d+-pool")
+_LOOP_POOL = r"docker-\d+:\d+-\d+-pool"
 
 
 class Use(NamedTuple):
@@ -34,7 +34,7 @@ def driver_use(facts: Facts) -> Use:
     """A driver that is chosen decides; without one dockerd goes on with what it finds."""
     devices = facts.known(BLOCK_DEVICES)
     for device in devices.devices if devices else ():
-        if _LAYER.fullmatch(device.dm_name):
+        if re.fullmatch(_LAYER, device.dm_name):
             seen = Evidence(f"/sys/class/block/{device.name}/dm/name", device.dm_name)
             return Use(True, "a device of the driver is active", (seen,))
     config = facts.known(DAEMON_CONFIG)
@@ -73,7 +73,9 @@ def is_dockers_pool(facts: Facts, name: str) -> bool:
     """Whether a device-mapper name is that of a pool that Docker makes or is told to use."""
     option = pool_option(facts)
     named = dm_name(option[1]) if option else ""
-    return bool(name) and (name in (named, "docker-thinpool") or bool(_LOOP_POOL.fullmatch(name)))
+    return bool(name) and (
+        name in (named, "docker-thinpool") or bool(re.fullmatch(_LOOP_POOL, name))
+    )
 
 
 def dm_name(device: str) -> str:
