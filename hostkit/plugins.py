@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from hostkit import files, text
 from hostkit.diagnosis.check import API, Check, CheckPlugin
@@ -19,6 +19,7 @@ from hostkit.diagnosis.signature import Signature
 from hostkit.facts.fact import Facts
 from hostkit.facts.fitness import Fitness
 from hostkit.storage.driver import DRIVER_API, DriverPlugin
+from hostkit.value import NamedTuple
 
 T = TypeVar("T")
 CHECKS_GROUP = "hostkit.checks"

@@ -11,7 +11,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from typing import IO, NamedTuple
+from typing import IO
+
+from hostkit.value import NamedTuple
 
 # Fixed, so that a caller's PATH cannot choose which iptables runs as root.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"

@@ -6,7 +6,7 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hostkit import files
 from hostkit.cli.streams import discard_output
@@ -14,6 +14,7 @@ from hostkit.diagnosis.finding import Severity
 from hostkit.errors import InputError
 from hostkit.report.style import MINIMUM_WIDTH, Style
 from hostkit.text import wrap
+from hostkit.value import NamedTuple
 
 if TYPE_CHECKING:
     from hostkit.facts.target import Target

@@ -6,7 +6,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hostkit import plugins
 from hostkit.cli import common
@@ -24,6 +24,7 @@ from hostkit.repair.actions import ACTIONS
 from hostkit.report import lines
 from hostkit.report import text as text_report
 from hostkit.report.model import Report, is_unknown
+from hostkit.value import NamedTuple
 
 if TYPE_CHECKING:
     from hostkit.diagnosis.advise import Advice

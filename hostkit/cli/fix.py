@@ -9,7 +9,7 @@ changed: refused, not confirmed, failed and taken back, or hostkit has no remedy
 import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from hostkit import plugins
 from hostkit.cli import changes, common
@@ -28,6 +28,7 @@ from hostkit.plan.plan import Plan
 from hostkit.repair.registry import REPAIRS, automatic
 from hostkit.report.model import safe_params
 from hostkit.system.machine import Machine
+from hostkit.value import NamedTuple
 
 EXAMPLES = (
     "hostkit fix ipv4-forwarding-disabled --dry-run",

@@ -7,11 +7,11 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from hostkit.diagnosis.doctor import Text
 from hostkit.errors import InputError
 from hostkit.text import printable
+from hostkit.value import NamedTuple
 
 TOTAL_LIMIT = 256 << 20
 LINE_LIMIT = 1 << 16  # a longer one goes on as the next line

@@ -2,12 +2,12 @@
 """`--select` and `--ignore`: codes of problems, names of checks, names of areas."""
 
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple
 
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.rank import Ranked
 from hostkit.errors import InputError
 from hostkit.text import printable
+from hostkit.value import NamedTuple
 
 
 class Selection(NamedTuple):

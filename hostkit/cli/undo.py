@@ -8,11 +8,11 @@ because something else has changed the same things since; 6 stopped half way.
 import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from hostkit.cli import changes, common
 from hostkit.errors import InputError
 from hostkit.plan.journal import Journals, Listed, Progress, Status, Written
+from hostkit.value import NamedTuple
 
 EXAMPLES = (
     "hostkit undo",

@@ -3,10 +3,10 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import NamedTuple
 
 from hostkit.diagnosis.finding import Evidence, Finding, Severity
 from hostkit.facts.fitness import Fitness, Reason, Weight
+from hostkit.value import NamedTuple
 
 # Which of two that both fit is the better choice; a driver we do not know comes after.
 PREFERENCE = ("overlay2", "direct-lvm", "btrfs", "zfs", "aufs", "vfs", "loop-lvm")

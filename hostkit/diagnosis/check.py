@@ -2,10 +2,11 @@
 """How a check is declared, and how a package of checks, ours or another's, presents itself."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from hostkit.diagnosis.finding import Outcome
 from hostkit.facts.fact import Fact, Facts
+from hostkit.value import NamedTuple
 
 API = 1
 CheckFunction: TypeAlias = Callable[[Facts], Iterable[Outcome]]

@@ -2,7 +2,6 @@
 """From facts and texts to a diagnosis. Pure but for the facts it asks for."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from hostkit.diagnosis import scan
 from hostkit.diagnosis.check import Check
@@ -20,6 +19,7 @@ from hostkit.diagnosis.runner import Result, by_problem, refutes, run_checks
 from hostkit.diagnosis.signature import Signature
 from hostkit.facts.fact import Facts
 from hostkit.facts.fitness import Fitness
+from hostkit.value import NamedTuple
 
 
 class Text(NamedTuple):

@@ -2,7 +2,9 @@
 """What a check or a signature says of a host. Values only."""
 
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from hostkit.value import NamedTuple
 
 
 class Severity(StrEnum):

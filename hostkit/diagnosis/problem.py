@@ -30,10 +30,11 @@ The explanation, in Markdown.
 
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from hostkit import files, text
 from hostkit.errors import InputError
+from hostkit.value import NamedTuple
 
 FAMILIES = ("yum", "dnf", "apt", "zypper", "any")
 

@@ -2,10 +2,10 @@
 """Causes before consequences, the certain before the possible, the past last."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from hostkit.diagnosis.finding import Certainty, Finding
 from hostkit.diagnosis.problem import Catalogue, Problem
+from hostkit.value import NamedTuple
 
 
 class Ranked(NamedTuple):

@@ -2,13 +2,14 @@
 """Checks and facts in, outcomes out. A check that crashes is reported and the run goes on."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from hostkit import text
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.finding import NotApplicable, Outcome, Passed, Unknown
 from hostkit.facts.fact import Fact, Facts, FactUnknown
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.value import NamedTuple
 
 T = TypeVar("T")
 

@@ -4,11 +4,11 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import NamedTuple
 
 from hostkit import text
 from hostkit.diagnosis.finding import Evidence, Finding
 from hostkit.diagnosis.signature import Signature
+from hostkit.value import NamedTuple
 
 CHUNK_CHARACTERS = 1 << 18
 OVERLAP_LINES = 20  # a message that was wrapped may begin this far back

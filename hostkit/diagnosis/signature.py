@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a message in a pasted text or a log points to."""
 
-from typing import NamedTuple
-
 from hostkit.diagnosis.finding import Certainty, Severity
+from hostkit.value import NamedTuple
 
 
 class Signature(NamedTuple):

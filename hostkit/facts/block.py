@@ -9,13 +9,14 @@ import json
 import shlex
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, parsed, refuse, run_text
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
 from hostkit.host.commands import LSBLK_JSON, LSBLK_PAIRS
+from hostkit.value import NamedTuple
 
 FOLDER = "/sys/class/block"
 SECTOR = 512  # the unit of /sys/class/block/*/size, whatever the disk's own sectors

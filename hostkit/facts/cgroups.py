@@ -2,12 +2,12 @@
 """Control groups: which version is mounted where, with which controllers, and swap limits."""
 
 from enum import StrEnum
-from typing import NamedTuple
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, read_text, refuse
 from hostkit.facts.kernel import CMDLINE, KERNEL
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.value import NamedTuple
 
 PROC_CGROUPS = "/proc/cgroups"
 MOUNTS_FILE = "/proc/self/mounts"

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether the clock can be right: files that time-keepers and packages touched are older."""
 
-from typing import NamedTuple
-
 from hostkit.facts.fact import Fact, Facts
 from hostkit.host.answer import Absent, Answer, Known
+from hostkit.value import NamedTuple
 
 # Written while the host ran well: by time-keepers, package managers, logins.
 _WITNESSES = (

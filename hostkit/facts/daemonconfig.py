@@ -2,13 +2,13 @@
 """What dockerd runs, or would start, with: daemon.json and flags, each with its origin."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from hostkit.facts.daemonjson import LIMIT, DaemonJson, Setting, Table, Value, parse_daemon_json
 from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.processes import ENGINE_PROCESSES, Process
 from hostkit.facts.unitfiles import DOCKER_SERVICE, Word
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.value import NamedTuple
 
 DEFAULT_FILE = "/etc/docker/daemon.json"
 DEFAULT_DATA_ROOT = "/var/lib/docker"

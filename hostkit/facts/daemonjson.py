@@ -3,9 +3,10 @@
 
 import codecs
 import re
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from hostkit import text
+from hostkit.value import NamedTuple
 
 if TYPE_CHECKING:
     from json import JSONDecodeError

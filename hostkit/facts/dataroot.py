@@ -7,7 +7,7 @@ Docker itself is never asked: with the wrong driver it does not see what is ther
 import json
 import re
 from collections.abc import Iterable
-from typing import NamedTuple, cast
+from typing import cast
 
 from hostkit.facts.daemonconfig import DAEMON_CONFIG, DEFAULT_DATA_ROOT
 from hostkit.facts.fact import Fact, Facts, read_text, refuse
@@ -16,6 +16,7 @@ from hostkit.facts.graphdrivers import LIVES
 from hostkit.facts.target import TARGET
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
+from hostkit.value import NamedTuple
 
 # Where containerd of its own keeps images when Docker leaves them to it.
 CONTAINERD_ROOT = "/var/lib/containerd"

@@ -7,13 +7,13 @@ registered and the node is there.
 """
 
 import re
-from typing import NamedTuple
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, parsed, refuse, run_text
 from hostkit.facts.loop import parse_block_majors
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.commands import DMSETUP_TARGETS, DMSETUP_VERSION
+from hostkit.value import NamedTuple
 
 CONTROL = "/dev/mapper/control"
 MISC = "/proc/misc"

@@ -2,7 +2,6 @@
 """Which container engines are installed, and their versions; a client alone is none."""
 
 import re
-from typing import NamedTuple
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, refuse
@@ -14,6 +13,7 @@ from hostkit.host.commands import (
     PODMAN_VERSION,
     Command,
 )
+from hostkit.value import NamedTuple
 
 # The daemon's package, newest name first. `docker` is an engine on RHEL 7, Fedora and
 # SUSE, and a dock for desktop icons on Debian.

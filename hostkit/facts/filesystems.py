@@ -4,13 +4,13 @@
 import re
 from enum import StrEnum
 from functools import cache
-from typing import NamedTuple
 
 from hostkit.facts.fact import Fact, Facts, file_fact, refuse, run_text
 from hostkit.facts.mounts import MOUNTS, Mount
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host, Space
 from hostkit.host.commands import XFS_INFO
+from hostkit.value import NamedTuple
 
 LINK_LIMIT = 40  # of the kernel (path_resolution(7))
 _FTYPE = r"\bftype=([01])\b"

@@ -7,13 +7,13 @@ and the rules that firewalld has written answer the same without it.
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, read_text, refuse
 from hostkit.facts.ruleset import Rule, Table
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
+from hostkit.value import NamedTuple
 
 CONFIG = "/etc/firewalld/firewalld.conf"
 _ZONES = "/etc/firewalld/zones"

@@ -6,7 +6,8 @@ and neither may import the other.
 """
 
 from enum import StrEnum
-from typing import NamedTuple
+
+from hostkit.value import NamedTuple
 
 
 class Weight(StrEnum):

@@ -2,12 +2,12 @@
 """Which storage drivers a Docker version has, and which it picks when none is named."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from hostkit.facts.engine import DOCKER
 from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.target import TARGET
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.value import NamedTuple
 
 Version = tuple[int, ...]
 

@@ -3,12 +3,12 @@
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from hostkit import text as texts
 from hostkit.facts.fact import Fact, command_fact, refuse
 from hostkit.facts.ruleset import Backend, Chain, Family, Match, Rule, Table
 from hostkit.host.commands import IPTABLES_VERSION
+from hostkit.value import NamedTuple
 
 _VERSION = r"\bv(\d+(?:\.\d+)*)(?:\s+\((legacy|nf_tables)\))?"
 # xt_comment keeps 255 bytes; a line that is still open after this is not a comment.

@@ -6,11 +6,11 @@ apart, so those kernels are compared by the release part, in rpm's order.
 """
 
 import re
-from typing import NamedTuple
 
 from hostkit.facts.fact import Fact, Facts, parsed, read_text, refuse
 from hostkit.facts.rpmlabel import label_key
 from hostkit.host.answer import Answer, Known, Unreadable
+from hostkit.value import NamedTuple
 
 OSRELEASE = "/proc/sys/kernel/osrelease"
 _VERSION_LINE = r"Linux version (\S+)"

@@ -7,11 +7,12 @@ would cost more than everything else in a run.
 
 import zlib
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from hostkit.facts.fact import Fact, Facts, parsed, refuse
 from hostkit.facts.kernel import KERNEL
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.value import NamedTuple
 
 Setting = Literal["y", "m", "n"]
 PROC_CONFIG = "/proc/config.gz"

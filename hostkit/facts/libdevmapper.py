@@ -6,11 +6,11 @@ a name with a version, and so do we (ELF: System V gABI chapter 4; versions: LSB
 """
 
 import struct
-from typing import NamedTuple
 
 from hostkit.facts.fact import Fact, Facts, parsed, refuse
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
+from hostkit.value import NamedTuple
 
 DEFERRED_REMOVE = "dm_task_get_info_with_deferred_remove"
 BASE = "Base"

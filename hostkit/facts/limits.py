@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How much of a countable thing there is: open files, tasks, inotify; for all and for dockerd."""
 
-from typing import NamedTuple
-
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, file_fact, parsed, read_text, refuse
 from hostkit.facts.sysctl import sysctl
 from hostkit.host.answer import Absent, Answer, Known
 from hostkit.host.base import Host
+from hostkit.value import NamedTuple
 
 UNLIMITED = -1
 _DIGITS = 19  # of 2**63

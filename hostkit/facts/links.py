@@ -3,13 +3,14 @@
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, parsed, refuse
 from hostkit.facts.routes import ROUTES, Network, Routes
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
+from hostkit.value import NamedTuple
 
 _FOLDER = "/sys/class/net"
 _LIMIT = 4096  # links; beyond it something other than containers is wrong

@@ -10,13 +10,14 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host, Output
 from hostkit.host.commands import DMESG, JOURNAL_KERNEL, JOURNAL_UNITS
+from hostkit.value import NamedTuple
 
 LINE_COUNT = 2000
 BYTES = 1 << 20

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Loop devices and the files behind them, from /sys; losetup is not needed and not run."""
 
-from typing import NamedTuple
-
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, parsed
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
+from hostkit.value import NamedTuple
 
 FOLDER = "/sys/block"
 CONTROL = "/dev/loop-control"

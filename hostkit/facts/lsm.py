@@ -2,12 +2,12 @@
 """What else decides about a container's system calls: SELinux, AppArmor, seccomp."""
 
 from enum import StrEnum
-from typing import NamedTuple
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, refuse
 from hostkit.facts.kernel import KERNEL
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.value import NamedTuple
 
 SELINUX_CONFIG = "/etc/selinux/config"
 APPARMOR_ENABLED = "/sys/module/apparmor/parameters/enabled"

@@ -8,13 +8,13 @@ is awake (hostkit.facts.devicemapper) and their socket would not start lvmetad (
 
 import re
 from functools import partial
-from typing import NamedTuple
 
 from hostkit.facts.devicemapper import asleep
 from hostkit.facts.fact import Fact, Facts, read_text, refuse, run_text
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
 from hostkit.host.commands import LVS, PVS, VGS
+from hostkit.value import NamedTuple
 
 CONFIG = "/etc/lvm/lvm.conf"
 LOCAL_CONFIG = "/etc/lvm/lvmlocal.conf"  # read after lvm.conf and stronger (lvm.conf(5))

@@ -6,7 +6,6 @@ Told from files, so that a snapshot answers as well as a live host.
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import NamedTuple
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts
@@ -14,6 +13,7 @@ from hostkit.facts.kernel import KERNEL
 from hostkit.host.answer import Answer, Known, Unreadable
 from hostkit.host.base import Host
 from hostkit.host.commands import UNAME_MACHINE
+from hostkit.value import NamedTuple
 
 
 class Virtualization(StrEnum):

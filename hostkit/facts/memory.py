@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Memory and swap of the whole machine (accounting per container: facts/cgroups.py)."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from hostkit.facts.fact import Fact, Facts, parsed, read_text, refuse
 from hostkit.host.answer import Answer, Known
+from hostkit.value import NamedTuple
 
 MEMINFO = "/proc/meminfo"
 _DIGITS = 18

@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, refuse
@@ -11,6 +10,7 @@ from hostkit.facts.kernel import KERNEL
 from hostkit.facts.kernelconfig import KERNEL_CONFIG, KernelConfig
 from hostkit.facts.machine import MACHINE
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.value import NamedTuple
 
 PROC_MODULES = "/proc/modules"
 # /lib is a link to /usr/lib on what is newer than EL 6; both are tried.

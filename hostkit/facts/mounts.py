@@ -4,9 +4,9 @@
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
 
 from hostkit.facts.fact import Fact, file_fact, refuse
+from hostkit.value import NamedTuple
 
 PATH = "/proc/self/mountinfo"
 LIMIT = 16 << 20  # some 80,000 mounts: a host that leaks them is one we must be able to read

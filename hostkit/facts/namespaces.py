@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Namespaces of the kernel, who may make user namespaces, and the sub-ids to fill them."""
 
-from typing import NamedTuple
-
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, read_text
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.value import NamedTuple
 
 FOLDER = "/proc/self/ns"
 EL7_PARAMETER = "/sys/module/user_namespace/parameters/enable"

@@ -7,7 +7,7 @@ they are not, there are no rules, and that is known without asking.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, parsed
@@ -28,6 +28,7 @@ from hostkit.host.commands import (
     NFT_LIST_JSON,
     Command,
 )
+from hostkit.value import NamedTuple
 
 T = TypeVar("T")
 # Written by the kernel's ip_tables: the tables that this network namespace has.

@@ -4,10 +4,11 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, TypeGuard
 
 from hostkit.facts.fact import refuse
 from hostkit.facts.ruleset import Backend, Chain, Family, Match, Rule, Table
+from hostkit.value import NamedTuple
 
 # libnftables writes the standard priorities as words, with an offset behind.
 _PRIORITIES = {

@@ -2,10 +2,10 @@
 """Which distribution this is, and which package tool its remedies are written for."""
 
 import re
-from typing import NamedTuple
 
 from hostkit.facts.fact import Fact, Facts, read_text, refuse
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.value import NamedTuple
 
 # os-release(5): the first file that exists counts. EL 6 and Debian 6 have none of the two.
 PATHS = ("/etc/os-release", "/usr/lib/os-release")

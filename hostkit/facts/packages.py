@@ -4,12 +4,13 @@
 import re
 from functools import cache
 from itertools import zip_longest
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, parsed
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.commands import RPM_QUERY
+from hostkit.value import NamedTuple
 
 Manager = Literal["rpm", "dpkg"]
 NAMES = (

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The engines' daemons that run: found by name in /proc, their command lines read."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, read_text, refuse
 from hostkit.host.answer import Answer, Known, Unreadable
 from hostkit.host.base import Host
+from hostkit.value import NamedTuple
 
 Role = Literal["dockerd", "containerd", "podman"]
 # /proc/PID/comm holds 15 characters; RHEL's builds end in -current or -latest.

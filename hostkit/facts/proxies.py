@@ -6,13 +6,13 @@ that they reach no report.
 """
 
 import re
-from typing import NamedTuple
 
 from hostkit.facts.daemonconfig import DAEMON_CONFIG
 from hostkit.facts.daemonjson import Setting, Table
 from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.unitfiles import DOCKER_SERVICE, Service
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.value import NamedTuple
 
 NAMES = ("http-proxy", "https-proxy", "no-proxy")
 _CREDENTIALS = r"(?<![\w.-])([a-zA-Z][a-zA-Z0-9+.-]*://)?[^\s/@,\"']+@(?=[^\s/@])"

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The registries and mirrors that the configuration of Docker and Podman names."""
 
-from typing import NamedTuple
-
 from hostkit import text
 from hostkit.facts.daemonconfig import DAEMON_CONFIG
 from hostkit.facts.daemonjson import Table, Value, freeze
 from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.proxies import without_credentials
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.value import NamedTuple
 
 CONTAINERS_FILE = "/etc/containers/registries.conf"
 _LIMIT = 1 << 18

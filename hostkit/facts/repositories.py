@@ -2,12 +2,13 @@
 """Where packages come from: yum, dnf, apt and zypper repositories as configured."""
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.proxies import without_credentials
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.value import NamedTuple
 
 Kind = Literal["yum", "zypper", "apt"]
 _FOLDERS: tuple[tuple[str, str, Kind], ...] = (

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whom the host asks for names, as /etc/resolv.conf says (resolv.conf(5))."""
 
-from typing import NamedTuple
-
 from hostkit.facts.fact import Fact, file_fact
+from hostkit.value import NamedTuple
 
 _PATH = "/etc/resolv.conf"
 SYSTEMD_STUB = "127.0.0.53"

@@ -2,9 +2,9 @@
 """IPv4 networks and the main routing table, from /proc/net/route."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from hostkit.facts.fact import Fact, file_fact, refuse
+from hostkit.value import NamedTuple
 
 _BITS = 32
 _ALL = 0xFFFFFFFF

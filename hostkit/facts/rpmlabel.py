@@ -2,7 +2,8 @@
 """The order in which rpm sorts versions and releases; 693.el7 comes before 1160.el7."""
 
 import re
-from typing import NamedTuple
+
+from hostkit.value import NamedTuple
 
 _SEGMENT = r"[0-9]+|[a-zA-Z]+|~|\^"
 

@@ -7,7 +7,8 @@ through all tables, whoever wrote them.
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import NamedTuple
+
+from hostkit.value import NamedTuple
 
 
 class Backend(StrEnum):

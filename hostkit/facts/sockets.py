@@ -2,12 +2,12 @@
 """The engines' API sockets: who may open them, and whether a daemon listens."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, read_text
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import FileKind
+from hostkit.value import NamedTuple
 
 DOCKER_SOCKET = "/run/docker.sock"
 PATHS = (

@@ -7,12 +7,12 @@ reboot although a file of a hardening role says 0 (moby/moby#47966).
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import NamedTuple
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, file_fact
 from hostkit.host.answer import Answer, Known, Unreadable
 from hostkit.host.base import FileStat, Host
+from hostkit.value import NamedTuple
 
 # sysctl.d(5): a file hides those of the same name in later folders; all that remain are
 # read in the order of their names, whatever their folder. The last one wins.

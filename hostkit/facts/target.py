@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the host is to serve: an input like any fact, so that checks stay pure."""
 
-from typing import NamedTuple
-
 from hostkit.facts.fact import Fact, Facts
 from hostkit.host.answer import Absent, Answer
+from hostkit.value import NamedTuple
 
 ENGINES = ("docker", "podman", "hostkit")
 

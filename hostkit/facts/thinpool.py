@@ -7,13 +7,13 @@ thin-provisioning.rst; older kernels print fewer of them.
 
 import re
 from enum import StrEnum
-from typing import NamedTuple
 
 from hostkit.facts.block import BLOCK_DEVICES, BlockDevices, Kind, Number, parse_number
 from hostkit.facts.devicemapper import asleep
 from hostkit.facts.fact import Fact, Facts, parsed, refuse, run_text
 from hostkit.host.answer import Answer, Known
 from hostkit.host.commands import DMSETUP_STATUS_POOLS, DMSETUP_TABLE_POOLS
+from hostkit.value import NamedTuple
 
 METADATA_BLOCK = 4096
 _SECTOR = 512

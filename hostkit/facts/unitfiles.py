@@ -7,13 +7,13 @@ keeps the file and the line that it comes from.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.units import split_words
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
+from hostkit.value import NamedTuple
 
 # systemd.unit(5): the first folder that has the unit wins; of drop-ins with one name too.
 FOLDERS = (

@@ -2,11 +2,11 @@
 """What systemd says of the services that containers rest on: one `systemctl show` for all."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from hostkit.facts.fact import Fact, Facts, run_text
 from hostkit.host.answer import Absent, Answer, Known
 from hostkit.host.commands import SYSTEMCTL_SHOW
+from hostkit.value import NamedTuple
 
 NAMES = (
     "docker.service",

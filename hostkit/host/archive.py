@@ -12,10 +12,10 @@ import os
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from hostkit import text
 from hostkit.errors import InputError
+from hostkit.value import NamedTuple
 
 MEMBER_COUNT = 50_000
 MEMBER_BYTES = 64 << 20

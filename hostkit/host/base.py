@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What can be asked of any host. Read-only by construction."""
 
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 from hostkit.host.answer import Answer
 from hostkit.host.commands import Command
+from hostkit.value import NamedTuple
 
 FileKind = Literal["file", "folder", "link", "socket", "fifo", "char", "block"]
 SourceKind = Literal["live", "snapshot", "text"]

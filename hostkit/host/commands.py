@@ -5,7 +5,7 @@
 uses such a command asks first whether that is there already (docs/architecture.md).
 """
 
-from typing import NamedTuple
+from hostkit.value import NamedTuple
 
 
 class Command(NamedTuple):

@@ -8,10 +8,11 @@ answer these six questions, a shell script's output or a support archive, can be
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import FileKind, FileStat, Output, Space, Tail
+from hostkit.value import NamedTuple
 
 SCHEMA = "hostkit.snapshot/1"
 MANIFEST = "manifest.json"

@@ -8,7 +8,9 @@ takes time in proportion to the text.
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
+
+from hostkit.value import NamedTuple
 
 MARKER = b"REDACTED"
 # Compressed or compiled: nothing to find, and a chance hit would break it.

@@ -4,7 +4,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from hostkit import text
 from hostkit.files import READ_LIMIT
@@ -13,6 +13,7 @@ from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import FileStat, Output, SourceKind, Space, Tail
 from hostkit.host.commands import Command
 from hostkit.host.questions import CODECS, MANIFEST, SCHEMA, Question, unknown
+from hostkit.value import NamedTuple
 
 _YEAR_5138 = 1e11
 NOT_COLLECTED = "not collected in this snapshot"

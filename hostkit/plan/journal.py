@@ -18,12 +18,12 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from enum import StrEnum
 from types import TracebackType
-from typing import NamedTuple
 
 from hostkit import files, text
 from hostkit.errors import InputError, Refused
 from hostkit.plan.codec import Json, from_json, to_json
 from hostkit.plan.plan import is_run_id
+from hostkit.value import NamedTuple
 
 FORMAT = "hostkit.journal/1"
 LIMIT = 64 << 20

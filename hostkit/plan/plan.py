@@ -5,12 +5,13 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Generic, NamedTuple
+from typing import Generic
 
 from hostkit.errors import InputError
 from hostkit.plan.codec import Json, from_json
 from hostkit.plan.step import Kinds, M, Step
 from hostkit.text import printable
+from hostkit.value import NamedTuple
 
 _RUN_ID = r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}"
 

@@ -2,11 +2,11 @@
 """The checks of one area rolled up into one line; what is not known is never a pass."""
 
 from enum import Enum
-from typing import NamedTuple
 
 from hostkit.diagnosis.finding import Finding, Passed, Severity, Unknown
 from hostkit.diagnosis.runner import Result
 from hostkit.report.model import Report, is_not_applicable, is_passed, is_unknown, plural
+from hostkit.value import NamedTuple
 
 
 class Status(Enum):

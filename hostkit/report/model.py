@@ -2,7 +2,6 @@
 """What a report is made from, and the numbers that every form of it shows."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from hostkit.diagnosis.advise import Advice
 from hostkit.diagnosis.check import Check
@@ -10,6 +9,7 @@ from hostkit.diagnosis.doctor import Diagnosis
 from hostkit.diagnosis.finding import Finding, NotApplicable, Severity, Unknown
 from hostkit.diagnosis.rank import Ranked
 from hostkit.diagnosis.runner import Result
+from hostkit.value import NamedTuple
 
 # A value from a log or a host goes into a command that a person may paste into a root
 # shell only when no shell would see more in it than one word.

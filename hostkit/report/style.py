@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Colour, and text laid out in cells; colour never says what the words do not say."""
 
-from typing import NamedTuple
-
 from hostkit import text
+from hostkit.value import NamedTuple
 
 MINIMUM_WIDTH = 40
 _CODES = {"error": "1;31", "warning": "1;33", "info": "1;36", "ok": "32", "dim": "2", "bold": "1"}

@@ -2,7 +2,6 @@
 """A report for a terminal: healthy areas in a line each, a block for every root cause."""
 
 from enum import IntEnum
-from typing import NamedTuple
 
 from hostkit import __version__, text
 from hostkit.diagnosis.advise import Verdict
@@ -13,6 +12,7 @@ from hostkit.diagnosis.runner import Result
 from hostkit.report.areas import Area, Status, areas
 from hostkit.report.model import Report, counts, plural, safe_params, unknowns
 from hostkit.report.style import FAMILY_WORDS, Style, command_lines, hang
+from hostkit.value import NamedTuple
 
 EVIDENCE_SHOWN = 3
 UNKNOWN_SHOWN = 12

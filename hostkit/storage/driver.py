@@ -2,10 +2,10 @@
 """What a storage driver is, as an entry point of the group `hostkit.drivers` names it."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from hostkit.facts.fact import Facts
 from hostkit.facts.fitness import Fitness
+from hostkit.value import NamedTuple
 
 DRIVER_API = 1
 

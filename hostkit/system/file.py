@@ -5,10 +5,10 @@ import difflib
 import errno
 import os
 import stat
-from typing import NamedTuple
 
 from hostkit import files, text
 from hostkit.system.machine import Machine
+from hostkit.value import NamedTuple
 
 LIMIT = 1 << 20  # the journal keeps both contents
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The machine that is changed."""
 
-from typing import NamedTuple
+from hostkit.value import NamedTuple
 
 
 class Machine(NamedTuple):

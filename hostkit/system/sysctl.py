@@ -7,11 +7,11 @@ A file object would report a refused write when it is closed, or not at all.
 import difflib
 import errno
 import os
-from typing import NamedTuple
 
 from hostkit import files, text
 from hostkit.errors import InputError
 from hostkit.system.machine import Machine
+from hostkit.value import NamedTuple
 
 _LIMIT = 1 << 16
 

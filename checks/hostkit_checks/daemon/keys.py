@@ -2,9 +2,10 @@
 """The keys of daemon.json: what type each must have, and which version removed it."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from hostkit.facts.daemonjson import Setting, Table, Value
+from hostkit.value import NamedTuple
 
 Kind = Literal["switch", "number", "text", "list", "table", "any"]
 

@@ -2,7 +2,6 @@
 """loop-lvm: Docker's thin pool on two sparse files."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from hostkit.diagnosis.check import check
 from hostkit.diagnosis.finding import (
@@ -22,6 +21,7 @@ from hostkit.facts.mounts import lies_under
 from hostkit.facts.osrelease import OS_RELEASE
 from hostkit.facts.thinpool import THIN_POOLS, ThinPool
 from hostkit.host.answer import Known, Unreadable
+from hostkit.value import NamedTuple
 from hostkit_checks.devicemapper.use import (
     DRIVER,
     NEEDED,

@@ -2,7 +2,6 @@
 """Whether Docker's devicemapper driver matters on this host: chosen, or used before."""
 
 import re
-from typing import NamedTuple
 
 from hostkit.diagnosis.finding import Evidence
 from hostkit.facts.block import BLOCK_DEVICES
@@ -10,6 +9,7 @@ from hostkit.facts.daemonconfig import DAEMON_CONFIG
 from hostkit.facts.dataroot import DATA_ROOTS
 from hostkit.facts.fact import Facts
 from hostkit.host.answer import Unreadable
+from hostkit.value import NamedTuple
 
 DRIVER = "devicemapper"
 # What a check must declare to call `driver_use`.

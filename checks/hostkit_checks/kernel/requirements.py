@@ -6,11 +6,11 @@ packet filter (xtables) and the new one (nf_tables) both give.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from hostkit.facts.cgroups import CgroupVersion
 from hostkit.facts.kernel import KernelRelease
 from hostkit.facts.kernelconfig import KernelConfig
+from hostkit.value import NamedTuple
 
 
 class Need(NamedTuple):

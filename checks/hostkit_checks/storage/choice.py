@@ -2,7 +2,7 @@
 """Which storage driver this Docker uses, or would use, and why."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from hostkit.diagnosis.finding import Evidence, NotApplicable, Unknown
 from hostkit.facts.daemonconfig import DAEMON_CONFIG
@@ -11,6 +11,7 @@ from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.graphdrivers import DOCKER_VERSION, has_driver
 from hostkit.facts.target import TARGET
 from hostkit.host.answer import Absent, Known, Unreadable
+from hostkit.value import NamedTuple
 
 # What `choice` reads; to be declared by every check that calls it.
 CHOICE_FACTS: tuple[Fact[Any], ...] = (DAEMON_CONFIG, DATA_ROOTS, DOCKER_VERSION, TARGET)
