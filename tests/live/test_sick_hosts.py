@@ -14,6 +14,7 @@ from tests.rig.tools import DOCKER, IPTABLES, ToolsUnavailableError, unpack
 
 pytestmark = pytest.mark.root
 NOBODY = 65534
+as_anyone = pytest.mark.parametrize("user", [0, NOBODY], ids=["root", "ordinary-user"])
 
 
 @pytest.fixture(scope="session")
@@ -167,33 +168,38 @@ def test_a_drop_policy_that_cuts_other_bridges_off_is_found(docker_host: SickHos
     assert "docker-forward-drop-policy" not in Report(docker_host, "doctor").codes
 
 
-def test_a_broken_daemon_json_is_found_with_its_line(host: SickHost) -> None:
+@as_anyone
+def test_a_broken_daemon_json_is_found_with_its_line(host: SickHost, user: int) -> None:
     host.write("/etc/docker/daemon.json", '{\n  "debug": true\n  "mtu": 1400\n}\n')
-    report = Report(host, "preflight")
+    report = Report(host, "preflight", user=user)
     assert report.first()["problem"] == "daemon-json-invalid"
     evidence = report.first()["evidence"][0]
     assert (evidence["source"], evidence["line"]) == ("/etc/docker/daemon.json", 3)
     host.write("/etc/docker/daemon.json", '{\n  "debug": true,\n  "mtu": 1400\n}\n')
-    assert "daemon-json-invalid" not in Report(host, "preflight").codes
+    assert "daemon-json-invalid" not in Report(host, "preflight", user=user).codes
 
 
-def test_a_full_data_root_is_found(host: SickHost) -> None:
+@as_anyone
+def test_a_full_data_root_is_found(host: SickHost, user: int) -> None:
     small_data_root(host, "-N 4000")
     available = int(host.shell("df --output=avail -B1M /var/lib/docker | tail -n 1"))
     host.run("fallocate", "-l", f"{available - 16}MiB", "/var/lib/docker/fill")
-    report = Report(host, "preflight")
+    report = Report(host, "preflight", user=user)
     assert report.first()["problem"] == "docker-root-disk-full"
     assert "prune" in report.remedy("docker-root-disk-full")
     host.shell("rm /var/lib/docker/fill")
-    assert "docker-root-disk-full" not in Report(host, "preflight").codes
+    assert "docker-root-disk-full" not in Report(host, "preflight", user=user).codes
 
 
-def test_a_data_root_without_inodes_is_found(host: SickHost) -> None:
+@as_anyone
+def test_a_data_root_without_inodes_is_found(host: SickHost, user: int) -> None:
     small_data_root(host, "-N 64")
     host.shell("i=0; while mkdir /var/lib/docker/$i 2>/dev/null; do i=$((i+1)); done")
-    report = Report(host, "preflight")
+    report = Report(host, "preflight", user=user)
     assert report.first()["problem"] == "inodes-exhausted"
     assert "docker-root-disk-full" not in report.codes
+    host.shell("rmdir /var/lib/docker/[0-9]*")
+    assert "inodes-exhausted" not in Report(host, "preflight", user=user).codes
 
 
 def small_data_root(host: SickHost, options: str) -> None:
@@ -203,11 +209,17 @@ def small_data_root(host: SickHost, options: str) -> None:
     host.shell("mount -o loop /tmp/disk /var/lib/docker")
 
 
-def test_missing_control_groups_are_found(host: SickHost) -> None:
+@as_anyone
+def test_missing_control_groups_are_found(host: SickHost, user: int) -> None:
     host.shell("umount -R /sys/fs/cgroup")
-    report = Report(host, "preflight")
+    report = Report(host, "preflight", user=user)
     assert report.first()["problem"] == "cgroup-v1-controllers-not-mounted"
     assert report.status == 1
+    mounts = "mount -t tmpfs cgroup /sys/fs/cgroup && cd /sys/fs/cgroup"
+    v1 = "for c in $(awk '!/^#/ {print $1}' /proc/cgroups); do mkdir $c;"
+    host.shell(f"{mounts} && {v1} mount -t cgroup -o $c cgroup $c || rmdir $c; done")
+    after = Report(host, "preflight", user=user)
+    assert "cgroup-v1-controllers-not-mounted" not in after.codes
 
 
 def test_a_dead_registry_mirror_is_found(host: SickHost) -> None:
