@@ -272,7 +272,25 @@ def _gather_contents(facts: Facts) -> Answer[tuple[Content, ...]]:
     return answer
 
 
+def parse_native_contents(value: Any) -> tuple[Content, ...]:
+    """What blkinfo knows: whole disks only, which is all that a plan for a new pool asks.
+
+    >>> parse_native_contents([{"kname": "vda", "fstype": "ext4", "label": "root"}])
+    (Content(name='vda', fstype='ext4', label='root', uuid=''),)
+    """
+    return tuple(_content({key: str(one.get(key) or "") for key in one}) for one in value)
+
+
+def _gather_native_contents(facts: Facts) -> Answer[tuple[Content, ...]]:
+    answer = facts.host.native("blkinfo.disks")
+    if not isinstance(answer, Known):
+        return answer
+    return parsed(answer.value, answer.source, parse_native_contents)
+
+
 BLOCK_DEVICES: Fact[BlockDevices] = Fact(
     "block devices", _gather, waits=False, native=_gather_native
 )
-CONTENTS: Fact[tuple[Content, ...]] = Fact("lsblk", _gather_contents, waits=True)
+CONTENTS: Fact[tuple[Content, ...]] = Fact(
+    "lsblk", _gather_contents, waits=True, native=_gather_native_contents
+)

@@ -14,7 +14,7 @@ from typing import Any
 from hostkit import process
 
 _TIMEOUT_S = 10.0
-_FIELDS = ("name", "kname", "size", "type", "ro", "rota", "model", "fstype", "mountpoint")
+_FIELDS = ("name", "kname", "size", "type", "ro", "rota", "model", "fstype", "label", "mountpoint")
 
 
 def disks() -> list[dict[str, Any]]:
