@@ -21,16 +21,16 @@ SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _SMALL = 1 << 20
 
 # $1 is the work folder, $2 the root below, $3 the checkout, $4 the Python installation,
-# $5... the tools.
+# $5 the environment it runs in, $6... the tools.
 _INIT = r"""
 set -e
-work=$1 below=$2 checkout=$3 python=$4; shift 4
+work=$1 below=$2 checkout=$3 python=$4 environment=$5; shift 5
 mount --make-rprivate /
 mount -t tmpfs -o size=1g tmpfs "$work"
 mkdir "$work/upper" "$work/work" "$work/root"
 mount -t overlay overlay -o "lowerdir=$below,upperdir=$work/upper,workdir=$work/work" "$work/root"
 cd "$work/root"
-for place in "$checkout" "$python"; do
+for place in "$checkout" "$python" "$environment"; do
     mkdir -p "./$place"; mount --rbind "$place" "./$place"
     while [ "$place" != / ]; do  # an ordinary user may come this way too
         place=$(dirname "$place"); chmod a+x "./$place"
@@ -84,7 +84,7 @@ class SickHost:
     def __enter__(self) -> "SickHost":
         namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
         script = ["sh", "-c", _INIT, "sickhost", self._work, str(self._root)]
-        places = [str(ROOT), sys.base_prefix]
+        places = [str(ROOT), sys.base_prefix, sys.prefix]
         self._holder = subprocess.Popen(
             ["unshare", *namespaces, *script, *places, *map(str, self._tools)],
             stdin=subprocess.DEVNULL,
@@ -145,7 +145,7 @@ class SickHost:
 
     def hostkit(self, *args: str, user: int = 0) -> "subprocess.CompletedProcess[str]":
         """Run hostkit inside; its exit code is for the caller to judge."""
-        return self.run(str(ROOT / ".venv/bin/hostkit"), *args, check=False, user=user)
+        return self.run(f"{sys.prefix}/bin/hostkit", *args, check=False, user=user)
 
     def shell(self, script: str, *, check: bool = True) -> str:
         """Run a shell script inside and return its standard output."""
