@@ -2,6 +2,7 @@
 """How a fact is declared and gathered: once, on demand, never raising for a bad host."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -10,6 +11,7 @@ from hostkit.files import READ_LIMIT
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
 from hostkit.host.commands import Command
+from hostkit.value import NamedTuple
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -48,10 +50,32 @@ class FactUnknown(Exception):
         self.answer = answer
 
 
+class _Gathering(threading.Thread):
+    """Gathers facts, one after the other, so that one that hangs holds nobody else."""
+
+    def __init__(self, get: Callable[[Fact[Any]], object], facts: Iterable[Fact[Any]]) -> None:
+        super().__init__(daemon=True)
+        self._get = get
+        self._wanted = tuple(facts)
+
+    def run(self) -> None:
+        for fact in self._wanted:
+            self._get(fact)
+
+
+class _Pending(NamedTuple):
+    """A fact that a thread gathers: until when that is waited for, and whether it is done."""
+
+    until: float
+    done: threading.Event
+
+
 class Facts:
     """The facts of one host, each gathered at most once; safe to use from several threads.
 
-    `prefer_native`: ask the libraries first (`--source native`).
+    Every question ends: a file system or a process that is stuck can hold a read for ever,
+    so a fact that has no answer after `fact_s`, or when `total_s` are used up, is Unreadable
+    and its thread is left behind. `prefer_native`: ask the libraries first (`--source native`).
     """
 
     def __init__(
@@ -60,27 +84,52 @@ class Facts:
         given: Mapping[Fact[Any], Answer[Any]] | None = None,
         *,
         prefer_native: bool = False,
+        fact_s: float = 20.0,
+        total_s: float = 60.0,
     ) -> None:
         self.host = host
         self.prefer_native = prefer_native
+        self._fact_s = fact_s
+        self._deadline = time.monotonic() + total_s
         self._answers: dict[Fact[Any], Answer[Any]] = dict(given or {})
-        self._locks: dict[Fact[Any], threading.Lock] = {}
+        self._pending: dict[Fact[Any], _Pending] = {}
         self._lock = threading.Lock()
 
     def get(self, fact: Fact[T]) -> Answer[T]:
-        """The answer for a fact. A parser that fails makes it Unreadable."""
+        """The answer for a fact. Whatever fails or hangs makes it Unreadable."""
         with self._lock:
             if fact in self._answers:
                 return self._answers[fact]
-            lock = self._locks.setdefault(fact, threading.Lock())
-        with lock:  # another thread may be gathering it
-            with self._lock:
-                if fact in self._answers:
-                    return self._answers[fact]
-            answer = self._gather(fact)
-            with self._lock:
-                self._answers[fact] = answer
-            return answer
+            pending = self._pending.get(fact)
+            mine = pending is None and isinstance(threading.current_thread(), _Gathering)
+            if mine:
+                until = min(time.monotonic() + self._fact_s, self._deadline)
+                pending = self._pending[fact] = _Pending(until, threading.Event())
+        if mine and pending is not None:
+            self._answer(fact, self._gather(fact))
+            pending.done.set()
+        else:
+            self._wait(fact, pending)
+        return self._answers[fact]
+
+    def _wait(self, fact: Fact[Any], pending: _Pending | None) -> None:
+        """Until another thread, made for it when there is none, has the answer."""
+        left = self._deadline - time.monotonic()
+        reason = f"no answer within {self._fact_s:.0f} s"
+        if pending is not None:
+            pending.done.wait(max(0.0, pending.until - time.monotonic()))
+        elif left > 0:
+            thread = _Gathering(self.get, (fact,))
+            thread.start()
+            thread.join(min(left, self._fact_s))
+        else:
+            reason = "not asked: the time for the whole run was used up"
+        self._answer(fact, Unreadable(fact.name, reason))
+
+    def _answer(self, fact: Fact[Any], answer: Answer[Any]) -> None:
+        """Keep the first answer: what comes after the time-out would change what was said."""
+        with self._lock:
+            self._answers.setdefault(fact, answer)
 
     def _gather(self, fact: Fact[T]) -> Answer[T]:
         """From the preferred source, else from the other; what the first said, else."""
@@ -93,6 +142,9 @@ class Facts:
                 answers.append(source(self))
             except FactUnknown as unknown:  # it rests on another fact
                 answers.append(unknown.answer)
+            except Exception as error:  # noqa: BLE001 - our fault, and no reason to say nothing else
+                said = text.shorten(text.printable(f"{type(error).__name__}: {error}"), 120)
+                answers.append(Unreadable(fact.name, f"hostkit failed to read it ({said})"))
             if isinstance(answers[-1], Known):
                 return answers[-1]
         return answers[0]
@@ -111,16 +163,15 @@ class Facts:
         return answer.value if isinstance(answer, Known) else None
 
     def prefetch(self, facts: Iterable[Fact[Any]]) -> None:
-        """Gather those that wait for a program side by side."""
-        threads = [
-            threading.Thread(target=self.get, args=(fact,), daemon=True)
-            for fact in dict.fromkeys(facts)
-            if fact.waits and fact not in self._answers
-        ]
+        """Gather those that wait for a program side by side, and the others meanwhile."""
+        wanted = [fact for fact in dict.fromkeys(facts) if fact not in self._answers]
+        threads = [_Gathering(self.get, (fact,)) for fact in wanted if fact.waits]
+        threads.append(_Gathering(self.get, (fact for fact in wanted if not fact.waits)))
+        until = min(time.monotonic() + self._fact_s, self._deadline)
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
 
 
 def file_fact(name: str, path: str, parse: Callable[[str], T], limit: int = READ_LIMIT) -> Fact[T]:
