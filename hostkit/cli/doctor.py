@@ -28,18 +28,6 @@ EXAMPLES = (
     "hostkit doctor --text dockerd.log --snapshot web07.tar.gz",
     "hostkit doctor --text dockerd.log --host none --format json",
 )
-# What is there only where an engine is or was; a client alone leaves none of it.
-TRACES = (
-    "/var/lib/docker",
-    "/run/docker.sock",
-    "/var/lib/containers/storage",
-    "/usr/bin/dockerd",
-    "/usr/sbin/dockerd",
-    "/usr/local/bin/dockerd",
-    "/usr/bin/dockerd-current",
-    "/usr/bin/podman",
-    "/snap/bin/docker",
-)
 NO_ENGINE = "no container engine on this machine: the text was judged alone (--host live asks it)"
 NOTHING_FOUND = (
     "nothing in the text is known to hostkit; the lines before the message may say more, and "
@@ -133,11 +121,13 @@ def _judge(asked: Examination) -> "Facts | None":
     """The facts of the host that is to judge a text, or None."""
     if asked.arguments.host == "none":
         return None
-    host = examine.open_host(asked.arguments.snapshot)
-    bare = all(isinstance(host.stat(path), Absent) for path in TRACES)
-    if asked.arguments.host == "auto" and not asked.arguments.snapshot and bare:
-        return None
-    return examine.facts_of(asked, host)
+    facts = examine.facts_of(asked, examine.open_host(asked.arguments.snapshot))
+    if asked.arguments.host == "auto" and not asked.arguments.snapshot:
+        from hostkit.facts.trace import ENGINE_TRACE
+
+        if isinstance(facts.get(ENGINE_TRACE), Absent):
+            return None
+    return facts
 
 
 def judges(asked: Examination, suspected: Sequence[Finding]) -> tuple[Check, ...]:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from hostkit.facts.fact import Fact, Facts
-from hostkit.host.answer import Answer, Known, Unreadable
+from hostkit.facts.trace import ENGINE_TRACE
+from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.host.base import FileStat
 from tests.fakes import FakeHost
 
 _NEVER_S = 60.0
@@ -108,3 +110,15 @@ def test_many_threads_get_one_answer() -> None:
     for thread in threads:
         thread.join()
     assert asked == [1]
+
+
+def test_a_folder_that_does_not_answer_is_a_trace_of_an_engine(stuck: threading.Event) -> None:
+    class Stuck(FakeHost):
+        def stat(self, path: str, *, follow: bool = True) -> Answer[FileStat]:
+            if path == "/var/lib/docker":
+                stuck.wait(_NEVER_S)
+            return super().stat(path, follow=follow)
+
+    assert isinstance(Facts(Stuck(), fact_s=0.1).get(ENGINE_TRACE), Unreadable)
+    assert isinstance(Facts(FakeHost()).get(ENGINE_TRACE), Absent)
+    assert isinstance(Facts(FakeHost({"/usr/bin/podman": ""})).get(ENGINE_TRACE), Known)
