@@ -20,8 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _SMALL = 1 << 20
 
-# $1 is the work folder, $2 the root below, $3 the checkout, $4 the Python installation,
-# $5 the environment it runs in, $6... the tools.
+# $1 is the work folder, $2 the root below; $3, $4 and $5 are files in the checkout, in the
+# Python installation and in the environment it runs in, each as FOLDER//FILE; $6... the tools.
+# A folder that the root below does not have is bound, and only to be read: an installation
+# in /usr would otherwise be this machine's, and what is done to the sick host done to it.
 _INIT = r"""
 set -e
 work=$1 below=$2 checkout=$3 python=$4 environment=$5; shift 5
@@ -30,8 +32,13 @@ mount -t tmpfs -o size=1g tmpfs "$work"
 mkdir "$work/upper" "$work/work" "$work/root"
 mount -t overlay overlay -o "lowerdir=$below,upperdir=$work/upper,workdir=$work/work" "$work/root"
 cd "$work/root"
-for place in "$checkout" "$python" "$environment"; do
-    mkdir -p "./$place"; mount --rbind "$place" "./$place"
+mount -t tmpfs tmpfs run
+mount -t tmpfs tmpfs tmp  # before the checkout, which may lie there
+for probe in "$checkout" "$python" "$environment"; do
+    place=${probe%%//*}
+    if [ ! -e "./$probe" ]; then
+        mkdir -p "./$place"; mount --bind "$place" "./$place"; mount -o remount,bind,ro "./$place"
+    fi
     while [ "$place" != / ]; do  # an ordinary user may come this way too
         place=$(dirname "$place"); chmod a+x "./$place"
     done
@@ -50,8 +57,6 @@ mount -t proc proc proc
 mount -t sysfs sysfs sys
 [ ! -d /sys/fs/cgroup ] || mount --rbind /sys/fs/cgroup sys/fs/cgroup
 mount --rbind /dev dev
-mount -t tmpfs tmpfs run
-mount -t tmpfs tmpfs tmp
 mkdir -p .old var/lib/docker
 truncate -s 2G tmp/docker.ext4
 mkfs.ext4 -q -F -O ^has_journal -E lazy_itable_init=1 tmp/docker.ext4
@@ -84,7 +89,8 @@ class SickHost:
     def __enter__(self) -> "SickHost":
         namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
         script = ["sh", "-c", _INIT, "sickhost", self._work, str(self._root)]
-        places = [str(ROOT), sys.base_prefix, sys.prefix]
+        python = f"{sys.base_prefix}//bin/{os.path.basename(os.path.realpath(sys.executable))}"
+        places = [f"{ROOT}//pyproject.toml", python, f"{sys.prefix}//bin/hostkit"]
         self._holder = subprocess.Popen(
             ["unshare", *namespaces, *script, *places, *map(str, self._tools)],
             stdin=subprocess.DEVNULL,
