@@ -8,7 +8,7 @@ apart, so those kernels are compared by the release part, in rpm's order.
 import re
 
 from hostkit.facts.fact import Fact, Facts, parsed, read_text, refuse
-from hostkit.facts.rpmlabel import label_key
+from hostkit.facts.versions import rpm_key
 from hostkit.host.answer import Answer, Known, Unreadable
 from hostkit.value import NamedTuple
 
@@ -53,8 +53,8 @@ class KernelRelease(NamedTuple):
             return False
         version, _, release = version_release.partition("-")
         mine = ".".join(str(number) for number in self.numbers)
-        ours = (label_key(mine), label_key(self.release))
-        return ours >= (label_key(version), label_key(release))
+        ours = (rpm_key(mine), rpm_key(self.release))
+        return ours >= (rpm_key(version), rpm_key(release))
 
 
 def _numbers(version: str) -> tuple[int, ...]:

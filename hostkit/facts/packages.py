@@ -2,12 +2,13 @@
 """Installed packages that containers rest on, with versions as rpm and dpkg order them."""
 
 import re
+from collections.abc import Callable
 from functools import cache
-from itertools import zip_longest
-from typing import Literal
+from typing import Any, Literal
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, parsed
+from hostkit.facts.versions import dpkg_key, rpm_key
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.commands import RPM_QUERY
 from hostkit.value import NamedTuple
@@ -147,78 +148,11 @@ def compare(manager: Manager, left: PackageVersion, right: PackageVersion) -> in
     >>> compare("dpkg", parse_version("1.0~rc1-1"), parse_version("1.0-1"))
     -1
     """
-    one = compare_rpm if manager == "rpm" else compare_dpkg
-    if left.epoch != right.epoch:
-        return -1 if left.epoch < right.epoch else 1
-    order = one(left.version, right.version)
-    if order == 0 and left.release and right.release:
-        order = one(left.release, right.release)
-    return order
-
-
-_RPM_PART = r"[0-9]+|[a-zA-Z]+|~|\^"
-
-
-def compare_rpm(left: str, right: str) -> int:
-    """Two versions or releases as rpm orders them (rpm-version(7)).
-
-    >>> [compare_rpm(a, b) for a, b in (("1.10", "1.9"), ("1.0~rc1", "1.0"), ("1.0^x", "1.0"))]
-    [1, -1, 1]
-    """
-    for a, b in zip_longest(
-        re.findall(_RPM_PART, left), re.findall(_RPM_PART, right), fillvalue=""
-    ):
-        if a != b and "~" in (a, b):
-            return -1 if a == "~" else 1
-        if a != b and "^" in (a, b):
-            if not a or not b:  # a caret follows the bare version
-                return -1 if not a else 1
-            return -1 if a == "^" else 1  # and precedes any further part
-        order = _compare_rpm_part(a, b)
-        if order:
-            return order
-    return 0
-
-
-def _compare_rpm_part(a: str, b: str) -> int:
-    if not a or not b:
-        return (a > b) - (a < b)
-    if a.isdigit() != b.isdigit():
-        return 1 if a.isdigit() else -1
-    if a.isdigit():
-        a, b = a.lstrip("0"), b.lstrip("0")
-        if len(a) != len(b):
-            return 1 if len(a) > len(b) else -1
-    return (a > b) - (a < b)
-
-
-_DPKG_PART = r"([^0-9]*)([0-9]*)"
-
-
-def compare_dpkg(left: str, right: str) -> int:
-    """Two upstream versions or revisions as dpkg orders them (deb-version(7)).
-
-    >>> [compare_dpkg(a, b) for a, b in (("1.10", "1.9"), ("1.0~rc1", "1.0"), ("1.0+b", "1.0"))]
-    [1, -1, 1]
-    """
-    one = re.findall(_DPKG_PART, left)
-    two = re.findall(_DPKG_PART, right)
-    for (a, number_a), (b, number_b) in zip_longest(one, two, fillvalue=("", "")):
-        keys = [[*map(_dpkg_weight, word), 0] for word in (a, b)]
-        if keys[0] != keys[1]:
-            return -1 if keys[0] < keys[1] else 1
-        digits = (number_a.lstrip("0"), number_b.lstrip("0"))
-        sizes = [(len(digit), digit) for digit in digits]
-        if sizes[0] != sizes[1]:
-            return -1 if sizes[0] < sizes[1] else 1
-    return 0
-
-
-def _dpkg_weight(character: str) -> int:
-    """A tilde before the end of the word, letters before everything else."""
-    if character == "~":
-        return -1
-    return ord(character) if character.isalpha() else ord(character) + 0x110000
+    order: Callable[[str], tuple[Any, ...]] = rpm_key if manager == "rpm" else dpkg_key
+    one, two = (left.epoch, order(left.version)), (right.epoch, order(right.version))
+    if one == two and left.release and right.release:
+        one, two = (0, order(left.release)), (0, order(right.release))
+    return (one > two) - (one < two)
 
 
 @cache  # compiled where dpkg is, not wherever this module is imported

@@ -13,7 +13,7 @@ from hostkit.facts.kernel import (
     parse_release,
     parse_version_line,
 )
-from hostkit.facts.rpmlabel import label_key
+from hostkit.facts.versions import rpm_key
 from hostkit.host.answer import Absent, Known, Unreadable
 from tests.fakes import make_facts
 
@@ -132,11 +132,11 @@ def test_a_command_line_with_a_zero_byte_is_not_trusted() -> None:
     ],
 )
 def test_labels_sort_as_rpm_sorts_them(older: str, newer: str) -> None:
-    assert label_key(older) < label_key(newer)
+    assert rpm_key(older) < rpm_key(newer)
 
 
 def test_leading_zeros_and_separators_do_not_matter() -> None:
-    assert label_key("1.05") == label_key("1.5") == label_key("1_5")
+    assert rpm_key("1.05") == rpm_key("1.5") == rpm_key("1_5")
 
 
 @given(st.text(max_size=300))
@@ -146,7 +146,7 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
             parse(text)
         except ValueError:
             pass
-    assert label_key(text) == label_key(text)
+    assert rpm_key(text) == rpm_key(text)
 
 
 @given(st.from_regex(r"[0-9]{1,3}\.[0-9]{1,3}(\.[0-9]{1,4})?(-[0-9a-z.]{1,12})?", fullmatch=True))
