@@ -222,9 +222,9 @@ _CLIENT: tuple[Signature, ...] = (
     Signature(
         problem=_SOCKET_RIGHTS,
         anchors=("Connection aborted.",),
-        pattern=r"(?:PermissionError|error)\(13, 'Permission denied'\)",
+        pattern=r"(?:docker|API version)[^|]{0,300}? \W*Connection aborted\.', "
+        r"(?:PermissionError|error)\(13, 'Permission denied'\)",
         summary="this user may not open the daemon's socket",
-        reach=200,
     ),
     # docker CLI: the endpoint that DOCKER_HOST, -H or the context names.
     Signature(

@@ -110,7 +110,7 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         problem="mtu-mismatch",
         anchors=("docker0: <", "mtu 1500"),
-        pattern=r"\d: (?:eth|en[opsx]|bond|wg|tun)[\w.@-]{0,14}: <[A-Z_,]*UP[A-Z_,]*> "
+        pattern=r"\d: (?:eth|en[opsx]|bond)[\w.@-]{0,14}: <[A-Z_,]*UP[A-Z_,]*> "
         r"mtu (?P<mtu>1[0-4]\d\d|[5-9]\d\d) [^<]{0,400}docker0: <[A-Z_,-]*> mtu 1500",
         summary="the uplink takes {mtu} bytes and docker0 sends 1500",
         reach=500,

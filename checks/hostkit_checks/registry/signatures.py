@@ -132,8 +132,9 @@ _MIRRORS: tuple[Signature, ...] = (
     Signature(
         problem=_MIRROR,
         anchors=("https://",),
-        pattern=rf"(?:Get|Head) \"?https?://{_MIRROR_HOST}/v2/\S*.{{0,200}}?"
-        r"(?:timeout|no such host|connection refused|EOF|403|40[14]|50\d|Forbidden"
+        pattern=rf"(?:Get|Head) \"?https?://{_MIRROR_HOST}/v2/\S*"
+        r"(?:(?! (?:200 OK|level=|msg=|Get|Head) ).){0,200}?"
+        r"(?:timeout|no such host|connection refused|\bEOF|\b(?:40[134]|50\d)\b|Forbidden"
         r"|certificate|unreachable|no route|Timeout)",
         summary="the mirror {registry} does not serve",
         reach=300,
@@ -143,7 +144,9 @@ _MIRRORS: tuple[Signature, ...] = (
         Signature(
             problem=_MIRROR,
             anchors=(anchor, "Error response from daemon"),
-            pattern=r"(?:timeout|no such host|refused|EOF|403 Forbidden|handshake)",
+            pattern=r"Error response from daemon: (?:(?!Error response).){0,300}?"
+            r"(?:Client\.Timeout|i/o timeout|no such host|refused|EOF|403 Forbidden|handshake"
+            r"|request canceled)",
             unless=('"registry-mirrors": []',),
             summary="a pull fails, and a registry mirror is configured that may be dead",
             certainty=Certainty.POSSIBLE,

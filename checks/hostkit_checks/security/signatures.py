@@ -16,7 +16,7 @@ _SELINUX: tuple[Signature, ...] = (
     Signature(
         problem="selinux-denial",
         anchors=("avc: denied {",),
-        pattern=r"denied \{ (?P<permission>[a-z_ ]+) \} for (?=.{0,400}(?:"
+        pattern=r"denied \{ (?P<permission>[a-z_ ]+) \} for (?=(?:(?! tclass=).){0,400}(?:"
         + _OF_CONTAINERS
         + r"))",
         unless=("permissive=1",),

@@ -194,6 +194,7 @@ _OVERLAY = (
     Signature(
         problem="overlay-too-many-layers",
         anchors=("max depth exceeded",),
+        pattern=r"(?i)layer|image|docker|daemon|overlay|snapshot|buildkit|pull|^\W*max depth",
         unless=("JSON", "json", "ecursion", "GraphQL"),
         summary="the image has more layers than the storage driver stacks",
     ),

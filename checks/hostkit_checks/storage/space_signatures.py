@@ -16,16 +16,20 @@ _NOT_A_DISK = (
     "semget",
     "semaphore",
     "/dev/shm",  # noqa: S108 - words of a message, no file is made
+    "shared memory segment",
     "mkdir /run/",
     "write /run/",
     "Thin Pool has",
 )
-# A line of df: 95 % or more of where images lie, or of any volume of the host's own that is
-# not full by nature (snaps, discs) or beside the point (/boot).
+# A line below the head of df: 95 % or more of where images lie ...
 _FULL = (
-    r"(?<![\d.])(?P<percent>9[5-9]|100)% "
+    r" Mounted on (?:(?!Use% Mounted).)*? (?P<percent>9[5-9]|100)% "
     r"(?P<path>/|/var|/var/lib|/var/lib/(?:docker|containerd|containers)\S*"
-    r"|/(?!snap/|boot|media/|mnt/cdrom|cdrom|run/)\S*(?:docker|data|home|mnt|opt|srv)\S*) "
+)
+_OF_ENGINE = _FULL + r"|/\S*docker\S*) "
+# ... or may lie: not what is full by nature (snaps, discs) or beside the point (/boot).
+_ANYWHERE = (
+    _FULL + r"|/(?!snap/|boot|media/|mnt/cdrom|cdrom|run/)\S*(?:docker|data|home|mnt|opt|srv)\S*) "
 )
 
 SPACE_SIGNATURES: tuple[Signature, ...] = (
@@ -65,17 +69,24 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
     # df.
     Signature(
         problem="docker-root-disk-full",
-        anchors=("Use% Mounted on",),
-        pattern=_FULL,
-        unless=("IUse%",),
+        anchors=(" Use% Mounted on",),
+        pattern=" Use%" + _OF_ENGINE,
         summary="df shows {path} {percent} % full",
+        reach=4000,
+    ),
+    Signature(
+        problem="docker-root-disk-full",
+        anchors=(" Use% Mounted on",),
+        pattern=" Use%" + _ANYWHERE,
+        summary="df shows {path} {percent} % full; Docker's data may lie there",
+        certainty=Certainty.POSSIBLE,
         reach=4000,
     ),
     # df -i.
     Signature(
         problem="inodes-exhausted",
         anchors=("IUse% Mounted on",),
-        pattern=_FULL,
+        pattern="IUse%" + _OF_ENGINE,
         summary="df -i shows {percent} % of the inodes of {path} taken",
         reach=4000,
     ),
