@@ -104,8 +104,15 @@ def _summary(ranked: list[Advised]) -> str:
         reason = first.because.text if first.because else "nothing is known of it"
         return f"whether {first.driver} fits is not known: {reason}"
     if first.verdict is Verdict.DISCOURAGED:
-        return f"only {first.driver} works, and not well; {favourite.driver}: {why}"
+        return f"{_poor(ranked)}, and not well; {favourite.driver}: {why}"
     return f"no storage driver can work here; {favourite.driver}: {why}"
+
+
+def _poor(ranked: Iterable[Advised]) -> str:
+    poor = [one for one in ranked if one.verdict is Verdict.DISCOURAGED]
+    sure = [one for one in poor if all(r.weight is not Weight.UNKNOWN for r in one.reasons)]
+    names = [one.driver for one in sure or poor]
+    return f"only {' and '.join(names)} work{'s' if len(names) == 1 else ''}"
 
 
 def finding(advice: Advice) -> Finding | None:
@@ -128,7 +135,7 @@ def finding(advice: Advice) -> Finding | None:
         summary=(
             "no storage driver can serve this host"
             if none_left
-            else f"of the storage drivers only {first.driver} can serve this host"
+            else f"no storage driver serves this host well: {_poor(advice.ranked)}, badly"
         ),
         evidence=tuple(evidence[:_EVIDENCE_LIMIT]),
         causes=(),

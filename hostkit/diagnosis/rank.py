@@ -68,13 +68,13 @@ def _consequences(
 
 def _weight(
     code: str, edges: dict[str, tuple[str, ...]], findings: Sequence[Finding]
-) -> tuple[int, int]:
-    """A cause weighs as much as the worst that it brings about."""
+) -> tuple[int, int, int]:
+    """A cause weighs as much as the worst that it brings about; of equals, who explains most."""
     reached: list[str] = []
     _walk(code, edges, reached)
     severity = min(f.severity.rank for f in findings if f.problem in reached and not f.past)
     certainty = min(f.certainty.rank for f in findings if f.problem == code and not f.past)
-    return severity, certainty
+    return severity, certainty, -len(reached)
 
 
 def _walk(code: str, edges: dict[str, tuple[str, ...]], seen: list[str]) -> None:

@@ -30,6 +30,8 @@ SYMBOLS: Mapping[str, str] = {
     "ip_vs": "IP_VS",
     "iptable_filter": "IP_NF_FILTER",
     "iptable_nat": "IP_NF_NAT",
+    "ipt_MASQUERADE": "IP_NF_TARGET_MASQUERADE",
+    "ipt_addrtype": "IP_NF_MATCH_ADDRTYPE",
     "ipvlan": "IPVLAN",
     "loop": "BLK_DEV_LOOP",
     "macvlan": "MACVLAN",

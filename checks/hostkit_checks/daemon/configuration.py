@@ -79,8 +79,13 @@ def _judge(file: DaemonJson, version: tuple[int, ...]) -> Iterator[Finding]:
         yield _refused("daemon-json-invalid", trouble, trouble.text)
     for trouble in unknown_keys(file.settings):
         yield _refused("daemon-json-unknown-key", trouble, trouble.text, Certainty.LIKELY)
-    for trouble in removed_keys(file.settings):
-        yield _removed(trouble, version)
+    gone = removed_keys(file.settings)
+    for trouble in gone:
+        if version >= trouble.version:
+            text = f"{trouble.text}: removed in {_release(trouble.version)}"
+            yield _refused("daemon-json-unknown-key", trouble, text)
+    for first in dict.fromkeys(one.version for one in gone if version < one.version):
+        yield _removed_later([one for one in gone if one.version == first])
     for setting in file.settings:
         if setting.key in WITHOUT_EFFECT:
             yield _without_effect(setting)
@@ -116,14 +121,20 @@ def _refused(
     )
 
 
-def _removed(trouble: Trouble, version: tuple[int, ...]) -> Finding:
-    since = f"Docker {'.'.join(map(str, trouble.version))}.0"
-    if version >= trouble.version:
-        return _refused("daemon-json-unknown-key", trouble, f"{trouble.text}: removed in {since}")
-    warned = _refused(
-        "daemon-json-unknown-key", trouble, f"{trouble.text}: {since} and later refuse it"
+def _release(version: tuple[int, ...]) -> str:
+    return f"Docker {'.'.join(map(str, version))}.0"
+
+
+def _removed_later(troubles: list[Trouble]) -> Finding:
+    """One line for all that one later version refuses: the four dm.* options go together."""
+    first, rest = troubles[0], len(troubles) - 1
+    more = f" and {rest} more" if rest else ""
+    summary = (
+        f"{first.text}{more}: {_release(first.version)} and later refuse {'them' if rest else 'it'}"
     )
-    return warned._replace(severity=Severity.INFO)
+    warned = _refused("daemon-json-unknown-key", first, summary)
+    lines = dict.fromkeys(Evidence(t.setting.source, t.text, t.setting.line) for t in troubles)
+    return warned._replace(severity=Severity.INFO, evidence=tuple(lines))
 
 
 def _without_effect(setting: Setting) -> Finding:

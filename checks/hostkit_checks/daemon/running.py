@@ -50,7 +50,9 @@ def daemon_running(facts: Facts) -> Iterator[Outcome]:
     socket_unit = units.get("docker.socket") if units else None
     sockets = facts.known(SOCKETS)
     socket = sockets.get(DOCKER_SOCKET) if sockets else None
-    if (unit and unit.active) or (socket_unit and socket_unit.active):
+    if unit and unit.state == "failed":
+        yield _not_running(unit)
+    elif (unit and unit.active) or (socket_unit and socket_unit.active):
         yield Passed("systemd says that it runs, or starts it when the socket is used")
     elif socket is not None and socket.listening:
         yield Passed(f"a daemon listens on {socket.path}")

@@ -23,8 +23,9 @@ from hostkit.host.answer import Absent, Known, Unreadable
 from hostkit_checks.devicemapper.use import NEEDED, driver_use, pool_option
 
 _PRESENT = (ModuleState.LOADED, ModuleState.BUILTIN)
-# Docker links the symbol since 1.8 and looks it up at run time since 18.05.
-_LINKED_FROM, _LINKED_BEFORE = (1, 8), (18, 5)
+# Whatever is compiled against a newer libdevmapper.h names the symbol: seen of 1.3 (EPEL) to
+# 1.9; from 18.05 on docker looks it up at run time.
+_LINKED_BEFORE = (18, 5)
 
 
 @check(
@@ -100,12 +101,10 @@ def libdevmapper(facts: Facts) -> Iterator[Outcome]:
     version = docker.value.version if isinstance(docker, Known) else ()
     if version >= _LINKED_BEFORE:
         yield Passed("this docker looks the symbol up at run time and does without it")
-    elif version and version < _LINKED_FROM:
-        yield Passed("this docker does not use the symbol")
     elif version:
         yield _too_old(lacking[0], Severity.ERROR, f"docker {docker_text(facts)} does not start")
     else:
-        yield _too_old(lacking[0], Severity.INFO, "a docker 1.8 to 18.04 would not start")
+        yield _too_old(lacking[0], Severity.INFO, "a docker before 18.05 would not start")
 
 
 def docker_text(facts: Facts) -> str:

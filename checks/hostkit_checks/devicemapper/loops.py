@@ -51,10 +51,12 @@ def _data_loop(loops: tuple[Loop, ...]) -> Loop | None:
 
 
 def _data_file(facts: Facts) -> _DataFile | None:
-    """The data file, whether or not dockerd runs; None where there is none to be seen."""
+    """The data file, whether or not dockerd runs; None where none is seen, or none is used."""
     loop = _data_loop(facts.known(LOOPS) or ())
     if loop is not None and loop.apparent is not None and loop.allocated is not None:
         return _DataFile(loop.backing_file, loop.apparent, loop.allocated, f"/dev/{loop.name}")
+    if driver_use(facts).used is False:
+        return None  # left behind: nothing writes to it any more
     for root in facts.known(DATA_ROOTS) or ():
         for file in root.loops:
             if file.path.endswith(DATA):

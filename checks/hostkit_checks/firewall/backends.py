@@ -31,7 +31,7 @@ _COMMON: tuple[tuple[str, ...], ...] = (
     ("nf_conntrack",),
     ("nf_nat",),
     ("xt_conntrack",),
-    ("xt_addrtype",),
+    ("xt_addrtype", "ipt_addrtype"),
     ("xt_MASQUERADE", "ipt_MASQUERADE"),
 )
 _OF_BACKEND: dict[Backend, tuple[tuple[str, ...], ...]] = {

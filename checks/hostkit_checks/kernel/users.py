@@ -33,6 +33,9 @@ ENOUGH_IDS = 65536
 )
 def user_namespaces(facts: Facts) -> Iterator[Outcome]:
     """Off is how CentOS 7 comes: an error only where the configuration asks for them."""
+    if not facts.value(NAMESPACES).present:
+        yield NotApplicable("the kernel shows no namespaces at all")
+        return
     off = _why_off(facts)
     if off is None:
         restricted = facts.value(NAMESPACES).apparmor_restricted

@@ -25,6 +25,7 @@ from hostkit.facts.target import TARGET, Target
 from hostkit.host.answer import Absent, Answer, Unreadable
 
 _SELINUX_WANTED = "2:2.74"  # of containerd.io and docker-ce from 19.03 on
+_FIRST_EL = 7
 _OLD = ("docker", "docker-engine", "docker-io", "docker-latest", "lxc-docker", "docker-ee")
 _OLD_DEBIAN = ("docker-engine", "lxc-docker", "docker.io")
 _OLD_POLICIES = ("docker-ce-selinux", "docker-engine-selinux", "docker-selinux")
@@ -47,7 +48,7 @@ def _unlooked(answer: Answer[Any], absent: str) -> Outcome | None:
     "container-selinux",
     title="Is the SELinux policy for containers installed, in the version that Docker requires?",
     problems=("container-selinux-missing-or-old",),
-    uses=(PACKAGES, DOCKER, SELINUX),
+    uses=(PACKAGES, DOCKER, SELINUX, OS_RELEASE),
 )
 def container_selinux(facts: Facts) -> Iterator[Outcome]:
     """An engine installed without it, from an archive or with --nodeps, has no policy."""
@@ -85,6 +86,13 @@ def _without_policy(facts: Facts, packages: Packages, named: str) -> Outcome:
         return Unknown(f"{selinux.source}: {selinux.reason}", needs_root=selinux.needs_root)
     if isinstance(selinux, Absent) or selinux.value.mode is Mode.DISABLED:
         return NotApplicable("SELinux is off")
+    release = facts.known(OS_RELEASE)
+    if (
+        release is not None
+        and release.family == "rhel"
+        and (release.major or _FIRST_EL) < _FIRST_EL
+    ):
+        return NotApplicable(f"{release.pretty_name} has no such package")
     return _policy(f"{named} is installed without container-selinux", "not installed")
 
 

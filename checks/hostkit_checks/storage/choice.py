@@ -17,23 +17,27 @@ from hostkit.value import NamedTuple
 CHOICE_FACTS: tuple[Fact[Any], ...] = (DAEMON_CONFIG, DATA_ROOTS, DOCKER_VERSION, TARGET)
 # The last is containerd's, which Docker 29 takes for a new data root.
 OVERLAYS = ("overlay", "overlay2", "overlayfs")
+# Before, devicemapper came first, and loop-lvm was what CentOS and RHEL got.
+OVERLAY_FIRST = (1, 13)
 
 
 class Choice(NamedTuple):
     """`driver` is empty when none is named and not exactly one was used before.
 
     `certain` is False when the configuration or the data root could not be read.
+    `overlay_first`: with nothing to go by, this Docker tries an overlay before devicemapper.
     """
 
     driver: str
     configured: bool
     certain: bool
     evidence: tuple[Evidence, ...] = ()
+    overlay_first: bool = True
 
     @property
     def overlay(self) -> bool:
         """Whether an overlay is used, or is what dockerd would try first."""
-        return self.driver in ("", *OVERLAYS)
+        return self.driver in OVERLAYS or (not self.driver and self.overlay_first)
 
 
 def choice(facts: Facts) -> Choice:
@@ -49,14 +53,16 @@ def choice(facts: Facts) -> Choice:
         evidence = Evidence(where[0], words, where[1])
         return Choice(config.value.storage_driver, True, True, (evidence,))
     certain = not isinstance(config, Unreadable)
+    version = facts.known(DOCKER_VERSION)
+    overlay_first = version is None or version >= OVERLAY_FIRST
     roots = facts.get(DATA_ROOTS)
     if isinstance(roots, Unreadable):
-        return Choice("", False, False)
+        return Choice("", False, False, overlay_first=overlay_first)
     prior = served(facts, roots.value[0].occupied()) if isinstance(roots, Known) else ()
     if len(prior) == 1 and isinstance(roots, Known):
         path = f"{roots.value[0].path}/{prior[0].driver}"
         return Choice(prior[0].driver, False, certain, (Evidence(path, "is not empty"),))
-    return Choice("", False, certain)
+    return Choice("", False, certain, overlay_first=overlay_first)
 
 
 def served(facts: Facts, stores: tuple[Store, ...]) -> tuple[Store, ...]:

@@ -16,7 +16,7 @@ from hostkit.diagnosis.finding import (
 from hostkit.facts.dataroot import VOLUME
 from hostkit.facts.fact import Facts
 from hostkit.facts.filesystems import KERNEL_FILESYSTEMS, DType
-from hostkit.facts.graphdrivers import DOCKER_VERSION, written
+from hostkit.facts.graphdrivers import DOCKER_VERSION, has_driver, written
 from hostkit.facts.kernel import KERNEL, OSRELEASE
 from hostkit.facts.modules import MODULES, ModuleState
 from hostkit.facts.overlay import (
@@ -28,12 +28,13 @@ from hostkit.facts.overlay import (
     refuses_overlay,
 )
 from hostkit.host.answer import Known
-from hostkit_checks.storage.choice import CHOICE_FACTS, choice
+from hostkit_checks.storage.choice import CHOICE_FACTS, Choice, choice
 
 # Below 23.0 dockerd goes on with a data root that it made before it looked for d_type.
 D_TYPE_ALWAYS_REFUSED = (23,)
 # Drivers that are part of one file system.
 _OWN_FILE_SYSTEM = ("btrfs", "zfs")
+OLDEST = "3.10"  # of all that run containers
 _MOUNTINFO = "/proc/self/mountinfo"
 
 
@@ -53,7 +54,10 @@ def overlay_kernel(facts: Facts) -> Iterator[Outcome]:
         return
     chosen = choice(facts)
     if not chosen.overlay:
-        yield NotApplicable(f"the storage driver is {chosen.driver}")
+        yield NotApplicable(_another(chosen))
+        return
+    if not kernel.at_least(OLDEST):
+        yield NotApplicable(f"kernel {kernel.text} is too old for containers altogether")
         return
     wanted = f"{EL7_SUPPORTED} (CentOS/RHEL 7.4)" if kernel.el else SINCE
     hopeless = chosen.driver == "overlay2" and support is OverlaySupport.NO
@@ -71,7 +75,7 @@ def overlay_kernel(facts: Facts) -> Iterator[Outcome]:
     "overlay-module",
     title="Does the kernel have the overlay file system?",
     problems=("overlay-module-missing",),
-    uses=(KERNEL_FILESYSTEMS, MODULES, *CHOICE_FACTS),
+    uses=(KERNEL_FILESYSTEMS, MODULES, KERNEL, *CHOICE_FACTS),
     required=("docker", "hostkit"),
 )
 def overlay_module(facts: Facts) -> Iterator[Outcome]:
@@ -79,6 +83,10 @@ def overlay_module(facts: Facts) -> Iterator[Outcome]:
     listed = facts.get(KERNEL_FILESYSTEMS)
     if isinstance(listed, Known) and "overlay" in listed.value:
         yield Passed("the kernel knows overlay")
+        return
+    kernel = facts.known(KERNEL)
+    if kernel is not None and kernel_support(kernel) is OverlaySupport.NO:
+        yield NotApplicable(f"kernel {kernel.text} is too old for overlay2, with the module or not")
         return
     modules = facts.value(MODULES)
     state = modules.state("overlay")
@@ -90,10 +98,14 @@ def overlay_module(facts: Facts) -> Iterator[Outcome]:
         yield from _missing(facts, modules.folder, modules.directory_missing)
 
 
+def _another(chosen: Choice) -> str:
+    return f"the storage driver is {chosen.driver or 'not yet chosen, and no overlay'}"
+
+
 def _missing(facts: Facts, folder: str, directory_missing: bool) -> Iterator[Outcome]:
     chosen = choice(facts)
     if not chosen.overlay:
-        yield NotApplicable(f"the storage driver is {chosen.driver}")
+        yield NotApplicable(_another(chosen))
         return
     why = "and its modules are gone from the disk" if directory_missing else "nor can it be loaded"
     yield Finding(
@@ -130,7 +142,7 @@ def backing_filesystem(facts: Facts) -> Iterator[Outcome]:
         summary = f"{volume.path} lies on {fstype}, and the driver {chosen.driver} needs its own"
         yield Finding("backing-fs-unsupported", Severity.ERROR, summary, evidence, params=params)
     elif not chosen.overlay:
-        yield NotApplicable(f"the storage driver is {chosen.driver}")
+        yield NotApplicable(_another(chosen))
     elif fstype == "overlay":
         summary = f"{volume.path} lies on an overlay: overlay2 cannot be stacked on it"
         yield Finding("nested-overlay", Severity.ERROR, summary, evidence, params=params)
@@ -165,9 +177,12 @@ def d_type(facts: Facts) -> Iterator[Outcome]:
         return
     chosen = choice(facts)
     version = facts.known(DOCKER_VERSION)
+    if not chosen.overlay and version is not None and not has_driver(version, "overlay2"):
+        yield NotApplicable(f"Docker {written(version)} has no overlay2")
+        return
     if not chosen.overlay:
         severity = Severity.INFO
-        effect = f"no overlay2 here; {chosen.driver} does not mind"
+        effect = f"no overlay2 here; {chosen.driver or 'devicemapper'} does not mind"
     elif version is not None and version >= D_TYPE_ALWAYS_REFUSED:
         severity, effect = Severity.ERROR, f"Docker {written(version)} refuses overlay2 on it"
     else:
