@@ -22,8 +22,8 @@ _SMALL = 1 << 20
 
 # $1 is the work folder, $2 the root below; $3, $4 and $5 are files in the checkout, in the
 # Python installation and in the environment it runs in, each as FOLDER//FILE; $6... the tools.
-# A folder that the root below does not have is bound, and only to be read: an installation
-# in /usr would otherwise be this machine's, and what is done to the sick host done to it.
+# A folder that the root below does not have is laid over too, never bound: were it /usr,
+# what is done to the sick host would be done to this machine.
 _INIT = r"""
 set -e
 work=$1 below=$2 checkout=$3 python=$4 environment=$5; shift 5
@@ -37,7 +37,9 @@ mount -t tmpfs tmpfs tmp  # before the checkout, which may lie there
 for probe in "$checkout" "$python" "$environment"; do
     place=${probe%%//*}
     if [ ! -e "./$probe" ]; then
-        mkdir -p "./$place"; mount --bind "$place" "./$place"; mount -o remount,bind,ro "./$place"
+        own=$(mktemp -d -p "$work"); mkdir -p "$own/upper" "$own/work" "./$place"
+        layers=lowerdir=$place,upperdir=$own/upper,workdir=$own/work
+        mount -t overlay overlay -o "$layers" "./$place"
     fi
     while [ "$place" != / ]; do  # an ordinary user may come this way too
         place=$(dirname "$place"); chmod a+x "./$place"
