@@ -63,10 +63,10 @@ class Diagnosis(NamedTuple):
 def suspects(texts: Iterable[Text], signatures: Sequence[Signature]) -> tuple[Finding, ...]:
     """What the texts point to, one finding a problem, the most certain evidence first.
 
-    Wrappers that hide the cause count only when nothing better was found.
+    Wrappers that hide the cause count only when no error was found that may be it.
     """
     hits = [hit for one in texts for hit in scan.scan(one.lines, signatures, one.source)]
-    if any(not hit.signature.generic for hit in hits):
+    if any(not h.signature.generic and h.finding.severity is Severity.ERROR for h in hits):
         hits = [hit for hit in hits if not hit.signature.generic]
     merged: dict[str, Finding] = {}
     for hit in sorted(hits, key=lambda hit: hit.finding.certainty.rank):

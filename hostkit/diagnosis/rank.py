@@ -58,23 +58,29 @@ def rank(findings: Iterable[Finding], catalogue: Catalogue) -> tuple[Ranked, ...
 def _consequences(
     code: str, findings: Sequence[Finding], present: Sequence[str], catalogue: Catalogue
 ) -> tuple[str, ...]:
-    """The codes found here that this one explains; a mere possibility explains nothing."""
+    """The codes found here that this one explains.
+
+    A mere possibility explains nothing, nor does what is milder than the consequence: a
+    warning is what dockerd can run with, so it is not why dockerd does not run.
+    """
     mine = [f for f in findings if f.problem == code and not f.past]
     if all(f.certainty is Certainty.POSSIBLE for f in mine):
         return ()
     named = {*catalogue.describe(code).causes, *(c for f in mine for c in f.causes)}
-    return tuple(other for other in present if other in named and other != code)
+    worst = min(f.severity.rank for f in mine)
+    worse = {f.problem for f in findings if not f.past and f.severity.rank < worst}
+    return tuple(other for other in present if other in named - worse - {code})
 
 
 def _weight(
     code: str, edges: dict[str, tuple[str, ...]], findings: Sequence[Finding]
 ) -> tuple[int, int, int]:
-    """A cause weighs as much as the worst that it brings about; of equals, who explains most."""
+    """The worst first, then the most certain; of equals, the one that explains most."""
+    mine = [f for f in findings if f.problem == code and not f.past]
     reached: list[str] = []
     _walk(code, edges, reached)
-    severity = min(f.severity.rank for f in findings if f.problem in reached and not f.past)
-    certainty = min(f.certainty.rank for f in findings if f.problem == code and not f.past)
-    return severity, certainty, -len(reached)
+    severity = min(f.severity.rank for f in mine)
+    return severity, min(f.certainty.rank for f in mine), -len(reached)
 
 
 def _walk(code: str, edges: dict[str, tuple[str, ...]], seen: list[str]) -> None:

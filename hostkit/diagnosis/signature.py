@@ -14,7 +14,7 @@ class Signature(NamedTuple):
     `pattern`, when given, must match (re.search) in that neighbourhood; its named groups
     become the finding's params and fill the `{name}` places of `summary`. `unless` are
     literals of that neighbourhood that make it something else. `generic`: a wrapper that
-    hides the cause; it counts only when nothing better is found.
+    hides the cause; it counts only when no other error is found.
 
     >>> Signature("ipv4-forwarding-disabled", ("IPv4 forwarding is disabled",),
     ...           summary="dockerd warned that IPv4 forwarding was off").problem
