@@ -48,11 +48,12 @@ class Plugins:
         self.drivers = tuple(drivers)
         self.broken = list(broken)
 
-    def checks(self) -> tuple[tuple[str, Check], ...]:
-        """(area, check) of every area, in the areas' order."""
+    def checks(self, engine: str = "") -> tuple[tuple[str, Check], ...]:
+        """(area, check) of every area, or of those that matter to an engine, in order."""
         return tuple(
             (area.area, one)
             for area in self.areas
+            if not engine or engine in area.profiles
             for one in self._members(area, "checks", "CHECKS", Check)
         )
 

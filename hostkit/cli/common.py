@@ -57,8 +57,8 @@ class Output(NamedTuple):
             try:
                 sys.stdout.write(content)
                 sys.stdout.flush()
-            except BrokenPipeError:
-                raise
+            except BrokenPipeError:  # the reader has seen enough; the exit code is still true
+                discard_output()
             except OSError as error:
                 discard_output()
                 raise InputError(f"standard output cannot be written: {error.strerror}") from error
@@ -131,7 +131,7 @@ def add_diagnosis(made: ArgumentParser) -> None:
         dest="target",
         metavar="ENGINE[@VERSION]",
         default="docker",
-        help="docker, podman or hostkit (default: docker)",
+        help="docker, podman, kubernetes or hostkit (default: docker)",
     )
     made.add_argument(
         "--snapshot", metavar="FILE", default="", help="a file of `hostkit collect`, not this host"

@@ -50,13 +50,13 @@ class Examination:
         self.selection = Selection(common.words(arguments.select), common.words(arguments.ignore))
         areas = (area.area for area in loaded.areas)
         self.selection.verify(
-            {*self.catalogue.codes(), *areas}, lambda: (one.name for _, one in self.known())
+            {*self.catalogue.codes(), *areas}, lambda: (one.name for _, one in loaded.checks())
         )
 
     @cache  # noqa: B019 - there is one examination in a process
     def known(self) -> tuple[tuple[str, Check], ...]:
-        """Every installed check with its area; imported when first asked for."""
-        return self.loaded.checks()
+        """The checks of the areas that matter to the target; imported when first asked for."""
+        return self.loaded.checks(self.target.engine)
 
     def checks(self) -> tuple[Check, ...]:
         """The checks that matter to the target and were not deselected."""

@@ -9,6 +9,7 @@ from hostkit.facts.fact import Fact, Facts
 from hostkit.value import NamedTuple
 
 API = 1
+EVERY_PROFILE = ("docker", "podman", "hostkit", "kubernetes")
 CheckFunction: TypeAlias = Callable[[Facts], Iterable[Outcome]]
 
 
@@ -27,7 +28,7 @@ class Check(NamedTuple):
     problems: tuple[str, ...]
     needs: tuple[Fact[Any], ...] = ()
     uses: tuple[Fact[Any], ...] = ()
-    profiles: tuple[str, ...] = ("docker", "podman", "hostkit")
+    profiles: tuple[str, ...] = EVERY_PROFILE
     required: tuple[str, ...] = ()
     settles: bool = True
 
@@ -39,7 +40,7 @@ def check(  # noqa: PLR0913 - keywords that declare; nobody passes them by place
     problems: tuple[str, ...],
     needs: tuple[Fact[Any], ...] = (),
     uses: tuple[Fact[Any], ...] = (),
-    profiles: tuple[str, ...] = ("docker", "podman", "hostkit"),
+    profiles: tuple[str, ...] = EVERY_PROFILE,
     required: tuple[str, ...] = (),
     settles: bool = True,
 ) -> Callable[[CheckFunction], Check]:
@@ -56,10 +57,12 @@ class CheckPlugin(NamedTuple):
 
     `package` holds the modules `checks` (CHECKS) and `signatures` (SIGNATURES), tuples,
     and the folder `explain` with one CODE.md a problem; each is loaded when asked for.
-    `signatures` imports no facts: judging a text must stay quick.
+    `signatures` imports no facts: judging a text must stay quick. `profiles`: the only
+    targets that any of its checks matter to; for others they are not even imported.
     """
 
     api: int
     area: str
     title: str
     package: str
+    profiles: tuple[str, ...] = EVERY_PROFILE

@@ -5,11 +5,14 @@ from hostkit.facts.fact import Fact, Facts
 from hostkit.host.answer import Absent, Answer
 from hostkit.value import NamedTuple
 
-ENGINES = ("docker", "podman", "hostkit")
+ENGINES = ("docker", "podman", "hostkit", "kubernetes")
 
 
 class Target(NamedTuple):
-    """An engine, and its version as numbers ((29,) or (20, 10, 24)); () when not given."""
+    """An engine, and its version as numbers ((29,) or (20, 10, 24)); () when not given.
+
+    `kubernetes`: the host is a node, or is to be one; its version is the kubelet's.
+    """
 
     engine: str
     version: tuple[int, ...] = ()
