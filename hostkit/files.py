@@ -41,14 +41,22 @@ def read_tail(path: str, limit: int) -> tuple[bytes, bool]:
 
 
 def _open_regular(path: str) -> int:
+    # Opening alone would start a watchdog, rewind a tape or let the writer of a fifo go on.
+    _refuse_irregular(path, os.stat(path).st_mode)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return descriptor
-    os.close(descriptor)
+    try:
+        _refuse_irregular(path, os.fstat(descriptor).st_mode)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _refuse_irregular(path: str, mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    raise OSError(errno.EINVAL, "not a regular file", path)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
 
 
 def _read_all(descriptor: int, limit: int) -> bytes:
@@ -76,9 +84,10 @@ def write_atomic(path: str, data: bytes, mode: int = 0o644) -> None:
 
     Owner, mode and extended attributes (an SELinux label is one) of a file that is
     replaced are kept; `mode` is for a new one. A symbolic link is followed, so that
-    /etc/sysctl.d/99-sysctl.conf stays a link. Raises OSError.
+    /etc/sysctl.d/99-sysctl.conf stays a link, but what another user has put into a shared
+    folder such as /tmp is refused. Raises OSError.
     """
-    path = os.path.realpath(path)
+    path = _own_place(path)
     folder = os.path.dirname(path)
     temporary = os.path.join(folder, f".{os.path.basename(path)}.{os.urandom(4).hex()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -95,6 +104,21 @@ def write_atomic(path: str, data: bytes, mode: int = 0o644) -> None:
             os.unlink(temporary)
         raise
     sync_folder(folder)
+
+
+def _own_place(path: str) -> str:
+    """Where a path leads; the kernel's fs.protected_symlinks does not see a rename."""
+    folder, name = os.path.split(os.path.abspath(path))
+    folder = os.path.realpath(folder)
+    if os.stat(folder).st_mode & stat.S_ISVTX:
+        here = os.path.join(folder, name)
+        try:
+            owner = os.lstat(here).st_uid
+        except FileNotFoundError:
+            return here
+        if owner not in (0, os.geteuid()):
+            raise PermissionError(errno.EACCES, "it belongs to another user", path)
+    return os.path.realpath(path)
 
 
 def remove_leftovers(path: str) -> None:

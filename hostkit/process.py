@@ -5,6 +5,7 @@ A program that hangs, floods or forks into the background cannot hold us: it run
 session of its own, which is killed whole at the time-out or at the cap.
 """
 
+import atexit
 import os
 import selectors
 import signal
@@ -28,6 +29,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "LVM_SUPPRESS_FD_WARNINGS": "1",
 }
 _CHUNK = 65536
+_running: "set[subprocess.Popen[bytes]]" = set()
 _REAP_S = 0.5  # a killed process in uninterruptible sleep is left behind after this
 
 
@@ -79,6 +81,7 @@ def run(
         cwd="/",
         start_new_session=True,
     )
+    _running.add(process)
     deadline = time.monotonic() + timeout
     assert process.stdout is not None
     assert process.stderr is not None
@@ -93,6 +96,7 @@ def run(
         _kill_session(process)
         raise
     finally:
+        _running.discard(process)
         for pipe in (process.stdin, process.stdout, process.stderr):
             _close(pipe)
     status = process.returncode if process.returncode is not None else -signal.SIGKILL
@@ -168,6 +172,13 @@ def _kill_session(process: "subprocess.Popen[bytes]") -> None:
     except (ProcessLookupError, PermissionError):
         pass
     _reaped(process, _REAP_S)
+
+
+@atexit.register
+def _kill_running() -> None:
+    """What threads that nobody waits for any more have started, after Ctrl-C or a time-out."""
+    for process in tuple(_running):
+        _kill_session(process)
 
 
 def _close(pipe: IO[bytes] | None) -> None:

@@ -12,14 +12,13 @@ from hostkit import text
 from hostkit.facts.fact import Fact, Facts, parsed, refuse, run_text
 from hostkit.facts.loop import parse_block_majors
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
-from hostkit.host.commands import DMSETUP_TARGETS, DMSETUP_VERSION
+from hostkit.host.commands import DMSETUP_TARGETS
 from hostkit.value import NamedTuple
 
 CONTROL = "/dev/mapper/control"
 MISC = "/proc/misc"
 _NAME = "device-mapper"
 _TARGET = r"(\S+)\s+v(\d+)\.(\d+)\.(\d+)"
-_VERSION = r"(\d+)\.(\d+)\.(\d+)"
 _NOT_REGISTERED = "the running kernel has no device-mapper driver registered"
 
 
@@ -41,14 +40,6 @@ class Target(NamedTuple):
 
     name: str
     version: tuple[int, ...]
-
-
-class Versions(NamedTuple):
-    """Of the library that dmsetup uses, and of the kernel's interface (ioctl)."""
-
-    library: tuple[int, ...]
-    library_text: str
-    driver: tuple[int, ...]
 
 
 def parse_misc(content: str) -> dict[str, int]:
@@ -75,25 +66,6 @@ def parse_targets(content: str) -> tuple[Target, ...]:
         elif line.strip():
             refuse(f"not a target: {line.strip()[:40]!r}")
     return tuple(found)
-
-
-def parse_versions(content: str) -> Versions:
-    r"""What `dmsetup version` prints.
-
-    >>> parse_versions(
-    ...     "Library version:   1.02.135-RHEL7 (2016-11-16)\nDriver version:    4.34.0\n")
-    Versions(library=(1, 2, 135), library_text='1.02.135-RHEL7 (2016-11-16)', driver=(4, 34, 0))
-    """
-    said = {
-        name: value.strip() for name, _, value in (s.partition(":") for s in content.splitlines())
-    }
-    library, driver = said.get("Library version", ""), said.get("Driver version", "")
-    return Versions(_numbers(library), library, _numbers(driver))
-
-
-def _numbers(written: str) -> tuple[int, ...]:
-    match = re.match(_VERSION, written)
-    return tuple(int(number) for number in match.groups()) if match else refuse("no version")
 
 
 def _gather(facts: Facts) -> Answer[DeviceMapper]:
@@ -128,10 +100,5 @@ def _gather_targets(facts: Facts) -> Answer[tuple[Target, ...]]:
     return asleep(facts) or run_text(facts.host, DMSETUP_TARGETS, parse_targets)
 
 
-def _gather_versions(facts: Facts) -> Answer[Versions]:
-    return asleep(facts) or run_text(facts.host, DMSETUP_VERSION, parse_versions)
-
-
 DEVICE_MAPPER: Fact[DeviceMapper] = Fact("device-mapper", _gather, waits=False)
 DM_TARGETS: Fact[tuple[Target, ...]] = Fact("dm targets", _gather_targets, waits=True)
-DM_VERSIONS: Fact[Versions] = Fact("dm versions", _gather_versions, waits=True)

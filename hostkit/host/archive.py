@@ -22,7 +22,7 @@ MEMBER_BYTES = 64 << 20
 TOTAL_BYTES = 512 << 20
 _BLOCK = 512
 _PADDING = 1 << 16  # tar programs fill the last record with zeros
-_COMPRESS_FROM = 1 << 20  # a member that large is kept compressed: a bomb stays small
+_COMPRESS_FROM = 1 << 12  # a member that large is kept compressed: a bomb stays small
 _AGAIN = "take a new one on that host: hostkit collect -o FILE"
 
 

@@ -52,7 +52,6 @@ DMSETUP_STATUS_POOLS = Command(
 )
 DMSETUP_TABLE_POOLS = Command(("dmsetup", "table", "--target", "thin-pool"), root=True, touches=_DM)
 DMSETUP_TARGETS = Command(("dmsetup", "targets"), root=True, touches=_DM)
-DMSETUP_VERSION = Command(("dmsetup", "version"), root=True, touches=_DM)
 _LSBLK = "NAME,KNAME,PKNAME,MAJ:MIN,TYPE,FSTYPE,LABEL,UUID,SIZE"
 LSBLK_JSON = Command(("lsblk", "-J", "-b", "-o", _LSBLK))
 LSBLK_PAIRS = Command(("lsblk", "-P", "-b", "-o", _LSBLK))  # util-linux 2.23 has no -J

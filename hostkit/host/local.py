@@ -69,7 +69,7 @@ class LocalHost:
             target = os.readlink(path) if stat.S_ISLNK(info.st_mode) else ""
         except (OSError, ValueError) as error:
             return _failed(path, error)
-        kind: FileKind = next(kind for matches, kind in _KINDS if matches(info.st_mode))
+        kind: FileKind = next((kind for matches, kind in _KINDS if matches(info.st_mode)), "file")
         rdev = (os.major(info.st_rdev), os.minor(info.st_rdev))
         value = FileStat(
             kind=kind,

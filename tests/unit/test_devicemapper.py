@@ -14,10 +14,8 @@ from hostkit.facts.devicemapper import (
     CONTROL,
     DEVICE_MAPPER,
     DM_TARGETS,
-    DM_VERSIONS,
     parse_misc,
     parse_targets,
-    parse_versions,
 )
 from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.lvm import (
@@ -100,7 +98,7 @@ def test_a_block_major_253_of_something_else_is_not_device_mapper() -> None:
     assert make_facts(ASLEEP).value(DEVICE_MAPPER) == (False, None, None, False)
 
 
-@pytest.mark.parametrize("fact", [DM_TARGETS, DM_VERSIONS, LVM, VOLUME_GROUPS, PHYSICAL_VOLUMES])
+@pytest.mark.parametrize("fact", [DM_TARGETS, LVM, VOLUME_GROUPS, PHYSICAL_VOLUMES])
 @pytest.mark.parametrize("with_node", [True, False])
 def test_without_the_driver_no_tool_is_run(fact: Fact[Any], with_node: bool) -> None:
     # A node alone is no driver: opening it would load dm_mod.
@@ -116,17 +114,14 @@ def test_without_the_node_no_tool_is_run_because_it_would_make_one() -> None:
     assert not [question for question in host.asked if question.startswith("run ")]
 
 
-def test_targets_and_versions() -> None:
+def test_targets() -> None:
     facts = make_facts(
         AWAKE,
         commands={
             " ".join(DMSETUP_TARGETS.argv): lab("loop-dmsetup-targets"),
-            "dmsetup version": lab("loop-dmsetup-version"),
         },
     )
     assert facts.value(DM_TARGETS)[0] == ("thin-pool", (1, 22, 0))
-    assert facts.value(DM_VERSIONS).driver == (4, 47, 0)
-    assert facts.value(DM_VERSIONS).library == (1, 2, 185)
 
 
 def test_a_pool_on_loop_files() -> None:
@@ -300,7 +295,6 @@ def test_the_profile_that_dockerd_writes() -> None:
 PARSERS: list[Callable[[str], object]] = [
     parse_misc,
     parse_targets,
-    parse_versions,
     parse_pool_status,
     parse_pool_table,
     parse_lvs,

@@ -45,6 +45,16 @@ def test_what_is_no_regular_file(tmp_path: Path, read: object) -> None:
         assert len(os.listdir("/proc/self/fd")) == before
 
 
+@pytest.mark.parametrize("read", [files.read_bounded, files.read_tail])
+def test_a_device_is_not_even_opened(read: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert callable(read)
+    opened: list[object] = []
+    monkeypatch.setattr(os, "open", lambda *given: opened.append(given))
+    with pytest.raises(OSError, match="not a regular file"):
+        read("/dev/zero", 10)
+    assert not opened
+
+
 def test_files_of_proc_whose_size_is_nothing() -> None:
     assert b"MemTotal" in files.read_bounded("/proc/meminfo")[0]
 
@@ -66,6 +76,25 @@ def test_a_replaced_file_keeps_mode_and_stays_behind_its_link(tmp_path: Path) ->
     assert link.is_symlink()
     assert path.read_bytes() == b"new"
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_what_another_user_put_into_a_shared_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, link = tmp_path / "target", tmp_path / "shared" / "report"
+    target.write_bytes(b"old")
+    link.parent.mkdir()
+    link.parent.chmod(0o1777)
+    link.symlink_to("../target")
+    files.write_atomic(str(link), b"ours")
+    assert target.read_bytes() == b"ours"
+
+    real = os.lstat
+    theirs = os.stat_result((*real(link)[:4], 12345, *real(link)[5:]))
+    monkeypatch.setattr(os, "lstat", lambda path: theirs if path == str(link) else real(path))
+    with pytest.raises(PermissionError, match="another user"):
+        files.write_atomic(str(link), b"new")
+    assert target.read_bytes() == b"ours"
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 
 import os
 import signal
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -156,3 +158,19 @@ def test_no_descriptors_are_left_open() -> None:
     for script in ("exit 1", "sleep 9", "while :; do echo yyyyyyyyyyyy; done"):
         sh(script, timeout=0.2, limit=1000)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_program_that_nobody_waits_for_ends_with_us(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    code = (
+        "import sys, threading, time, os\n"
+        "from hostkit import process\n"
+        "argv = ('sh', '-c', 'echo $$ > $0; exec sleep 60', sys.argv[1])\n"
+        "given = {'timeout': 60}\n"
+        "threading.Thread(target=process.run, args=(argv,), kwargs=given, daemon=True).start()\n"
+        "while not (os.path.exists(sys.argv[1]) and os.path.getsize(sys.argv[1])):\n"
+        "    time.sleep(0.01)\n"
+    )
+    done = process.run((sys.executable, "-c", code, str(note)), timeout=20)
+    assert (done.status, done.stderr) == (0, b"")
+    assert not alive(int(note.read_text()))
