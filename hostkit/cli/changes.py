@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 
 from hostkit import text
+from hostkit.cli.streams import discard_output
 from hostkit.errors import Refused
 from hostkit.plan.engine import Engine
 from hostkit.plan.journal import Journals
@@ -18,7 +19,8 @@ DEFAULT_ROOT = "/var/lib/hostkit"
 
 def journals(root: str) -> Journals:
     """The journals under `root`, else under $HOSTKIT_ROOT, else where the system keeps state."""
-    return Journals(root or os.environ.get("HOSTKIT_ROOT") or DEFAULT_ROOT)
+    named = root or os.environ.get("HOSTKIT_ROOT")  # which sudo does not hand on
+    return Journals(named or DEFAULT_ROOT, usual=not named)
 
 
 def engine(kept: Journals, *, quiet: bool) -> Engine[Machine]:
@@ -41,7 +43,7 @@ def _print(line: str, *, to_error: bool) -> None:
         shown = "\n".join(map(text.printable, line.split("\n")))
         print(shown, file=sys.stderr if to_error else sys.stdout, flush=True)
     except OSError:
-        return
+        discard_output(sys.stderr if to_error else sys.stdout)
 
 
 def preview(steps: Iterable[Step[Machine]], number_from: int = 1) -> str:

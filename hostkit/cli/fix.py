@@ -148,7 +148,7 @@ def _carry_out(args: FixArgs, judge: Judge, plan: Plan[Machine], engine: Engine[
         engine.undo(plan.id)
         reason = after.finding.summary if after.finding else after.unknown
         raise Refused(f"it did not help, and was taken back: {reason}")
-    words = f"Mended. To take it back: hostkit undo {plan.id}"
+    words = f"Mended. To take it back: {changes.journals(args.root).command(plan.id)}"
     _report(args, judge.problem, "fixed", words, plan)
     return 0
 

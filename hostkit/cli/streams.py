@@ -3,6 +3,7 @@
 
 import os
 import sys
+from typing import TextIO
 
 _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
@@ -20,8 +21,8 @@ def open_standard_streams() -> None:
             getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
-def discard_output() -> None:
-    """Drop what is still buffered: the interpreter would complain of it at its end."""
+def discard_output(stream: TextIO | None = None) -> None:
+    """Drop what is still buffered: the interpreter would fail with it at its end."""
     descriptor = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(descriptor, sys.stdout.fileno())
+    os.dup2(descriptor, (stream or sys.stdout).fileno())
     os.close(descriptor)

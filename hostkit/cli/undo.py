@@ -63,7 +63,7 @@ def undo(args: UndoArgs) -> int:
     if args.list or not args.run_id:
         if args.resume:
             raise InputError("--resume needs the name of a run", "`hostkit undo` lists the runs")
-        return _list(args, kept.runs())
+        return _list(args, kept)
     written = kept.read(args.run_id)
     before = Progress(written.entries).status
     if not _has_work(args, before):
@@ -116,7 +116,8 @@ def _finished(args: UndoArgs, before: Status, after: Status, words: str = "") ->
     return 0
 
 
-def _list(args: UndoArgs, runs: Sequence[Listed]) -> int:
+def _list(args: UndoArgs, kept: Journals) -> int:
+    runs = kept.runs()
     if args.format == "json":
         changes.say(json.dumps({"schema": SCHEMA, "runs": [_data(run) for run in runs]}, indent=2))
         return 0
@@ -126,7 +127,7 @@ def _list(args: UndoArgs, runs: Sequence[Listed]) -> int:
         status = "damaged" if run.damage else run.status.value
         changes.say(f"{run.id}  {status:<12}  {run.damage or run.title}")
         if run.status.unfinished:
-            changes.say(f"    hostkit undo --resume {run.id}   or   hostkit undo {run.id}")
+            changes.say(f"    {kept.command('--resume', run.id)}   or   {kept.command(run.id)}")
     return 0
 
 

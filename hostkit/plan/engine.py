@@ -14,8 +14,9 @@ from hostkit.plan.journal import Event, Header, Journal, Journals, Status
 from hostkit.plan.plan import Plan, read_step
 from hostkit.plan.step import Kinds, M, Step
 
-# What can go wrong in a step; a Ctrl-C counts, so that it leaves nothing half done.
-_FAILURES = (OSError, HostkitError, KeyboardInterrupt)
+# What can go wrong in a step: a Ctrl-C and a fault of the step's own count too, so that
+# nothing is left half done.
+_FAILURES = (Exception, KeyboardInterrupt)
 
 
 class Engine(Generic[M]):
@@ -56,8 +57,8 @@ class Engine(Generic[M]):
             elif run.status.unfinished:
                 raise Refused(
                     f"the run {run.id} ({run.title}) was cut off half way",
-                    f"first finish it: hostkit undo --resume {run.id},"
-                    f" or take it back: hostkit undo {run.id}",
+                    f"first finish it: {self._journals.command('--resume', run.id)},"
+                    f" or take it back: {self._journals.command(run.id)}",
                 )
 
     def resume(self, run: str) -> Status:
@@ -153,7 +154,8 @@ class Engine(Generic[M]):
 
     def _halfway(self, journal: Journal, reason: str) -> StoppedHalfway:
         return StoppedHalfway(
-            f"stopped half way: {reason}", f"to finish: hostkit undo --resume {journal.run}"
+            f"stopped half way: {reason}",
+            f"to finish: {self._journals.command('--resume', journal.run)}",
         )
 
     def _refuse_conflicts(self, steps: tuple[Step[M], ...], why: str) -> None:
@@ -170,4 +172,6 @@ def _said(error: BaseException) -> str:
         return error.message
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return f"{type(error).__name__}: {error}"

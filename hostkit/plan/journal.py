@@ -12,6 +12,8 @@ import hashlib
 import json
 import os
 import re
+import shlex
+import signal
 import stat
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -180,8 +182,11 @@ class Journal:
     def append(self, event: Event, step: int | None = None, note: str = "") -> None:
         """Write one event; it is on disk when this returns. Raises OSError."""
         entry = Entry(event.value, _now(), step, note)
-        self._chain, self._size = _append(self._descriptor, to_json(entry), self._chain, self._size)
-        self.progress.add(entry)
+        with _ctrl_c_waits():  # else a line could be on disk that we do not know of
+            self._chain, self._size = _append(
+                self._descriptor, to_json(entry), self._chain, self._size
+            )
+            self.progress.add(entry)
 
     def __enter__(self) -> "Journal":
         return self
@@ -208,6 +213,18 @@ def _append(descriptor: int, fields: Json, chain: str, size: int) -> tuple[str, 
     return chain, size + len(line)
 
 
+@contextmanager
+def _ctrl_c_waits() -> Generator[None]:
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(signal.SIGINT)
+
+
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
@@ -223,11 +240,20 @@ class Listed(NamedTuple):
 
 
 class Journals:
-    """The folder of journals. Only its owner may read or write it, else it is refused."""
+    """The folder of journals. Only its owner may read or write it, else it is refused.
 
-    def __init__(self, state_folder: str) -> None:
-        self._state_folder = os.path.abspath(state_folder)
+    `usual`: whether it is found again without being named.
+    """
+
+    def __init__(self, state_folder: str, *, usual: bool = True) -> None:
+        self._state_folder = os.path.realpath(state_folder)
+        self._usual = usual
         self.folder = os.path.join(self._state_folder, "journals")
+
+    def command(self, *words: str) -> str:
+        """The `hostkit undo` to type for a run that is kept here."""
+        place = () if self._usual else ("--root", self._state_folder)
+        return shlex.join(("hostkit", "undo", *place, *words))
 
     @contextmanager
     def lock(self) -> Generator[None]:
@@ -238,12 +264,8 @@ class Journals:
         except OSError as error:
             raise Refused(f"{self.folder} cannot be used: {error.strerror}") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor, self.folder)
             yield
-        except BlockingIOError:
-            raise Refused(
-                "another hostkit is changing this machine", "wait until it has ended"
-            ) from None
         finally:
             os.close(descriptor)
 
@@ -273,8 +295,8 @@ class Journals:
         """What a journal says. Raises InputError for one that is missing, foreign or damaged."""
         path = self._path(run)
         try:
-            self._refuse_foreign(self.folder, stat.S_ISDIR)
-            self._refuse_foreign(path, stat.S_ISREG)
+            self._refuse_foreign_folders()
+            _refuse_foreign(path, stat.S_ISREG)
             data, more = files.read_bounded(path, LIMIT)
         except FileNotFoundError:
             raise InputError(f"there is no run {run}", "`hostkit undo` lists the runs") from None
@@ -323,15 +345,39 @@ class Journals:
             if not os.path.isdir(folder):
                 os.makedirs(folder, mode, exist_ok=True)
                 files.sync_folder(os.path.dirname(folder))
-        self._refuse_foreign(self.folder, stat.S_ISDIR)
+        self._refuse_foreign_folders()
 
-    def _refuse_foreign(self, path: str, is_kind: Callable[[int], bool]) -> None:
-        """Steps are done as root by what is written here: no other user may write it."""
-        info = os.lstat(path)
-        if not is_kind(info.st_mode):
-            raise InputError(f"{path} is a link or no plain file or folder: not used")
-        if info.st_uid not in (0, os.geteuid()) or info.st_mode & 0o022:
-            raise InputError(f"{path} can be written by another user: not used")
+    def _refuse_foreign_folders(self) -> None:
+        """Whoever may rename a folder above may put another in its place."""
+        _refuse_foreign(self.folder, stat.S_ISDIR)
+        above = self._state_folder
+        while above != "/":
+            _refuse_foreign(above, stat.S_ISDIR, shared=stat.S_ISVTX)
+            above = os.path.dirname(above)
+
+
+def _refuse_foreign(path: str, is_kind: Callable[[int], bool], shared: int = 0) -> None:
+    """Steps are done as root by what is written here: no other user may write it.
+
+    A folder with the mode bit `shared` may be written by others: /tmp is no danger.
+    """
+    info = os.lstat(path)
+    if not is_kind(info.st_mode):
+        raise InputError(f"{path} is a link or no plain file or folder: not used")
+    writable = info.st_mode & 0o022 and not info.st_mode & shared
+    if info.st_uid not in (0, os.geteuid()) or writable:
+        raise InputError(f"{path} can be written by another user: not used")
+
+
+def _lock(descriptor: int, folder: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Refused(
+            "another hostkit is changing this machine", "wait until it has ended"
+        ) from None
+    except OSError as error:  # a file system without locks
+        raise Refused(f"{folder} cannot be locked: {error.strerror}") from None
 
 
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW

@@ -132,6 +132,8 @@ def _drop_in(facts: Facts, path: str, key: str, value: str) -> Step[Machine]:
         raise Refused(f"there is no folder {FOLDERS[0]}", f"mkdir -m 755 {FOLDERS[0]}")
     before = _state(facts, path)
     content = before.content if before else b"# Written by hostkit fix; hostkit undo removes it.\n"
+    if _assigned(content, path, key):  # else it would have been the file that decides
+        raise Refused(f"{path} was changed while hostkit looked", "run it again")
     return WriteFile(path, append_line(content, f"{key} = {value}"), 0o644, before)
 
 
@@ -144,10 +146,14 @@ def _edit(facts: Facts, assignment: Assignment, key: str, value: str) -> Step[Ma
         content = set_in_line(before.content, key, value)
     except ValueError as error:
         raise Refused(f"{path}: {error}") from None
-    assigned = parse_sysctl_conf(text.decode(content), path)
-    if [one.value for one in assigned if same_key(one.key, key)][-1:] != [value]:
+    if _assigned(content, path, key)[-1:] != [value]:
         raise Refused(f"{path} cannot be edited safely: its lines are not separated as usual")
     return WriteFile(path, content, 0o644, before)
+
+
+def _assigned(content: bytes, path: str, key: str) -> list[str]:
+    every = parse_sysctl_conf(text.decode(content), path)
+    return [one.value for one in every if same_key(one.key, key)]
 
 
 def _state(facts: Facts, path: str) -> FileState | None:

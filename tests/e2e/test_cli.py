@@ -78,8 +78,8 @@ def _shell(line: str) -> "subprocess.CompletedProcess[bytes]":
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
-    done = _shell('{ sleep 0.3; "$@" --format text; } | true')
-    assert done.stderr == b""
+    done = _shell('{ sleep 0.3; "$@" --format text; echo $? >&2; } | true')
+    assert done.stderr == b"1\n"
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])

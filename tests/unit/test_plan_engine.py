@@ -3,6 +3,7 @@
 
 import itertools
 import os
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,8 @@ class Refusing(NamedTuple):
             raise OSError(5, "Input/output error", "/dev/sick")
         if self.where == "interrupt":
             raise KeyboardInterrupt
+        if self.where == "fault":
+            raise ZeroDivisionError
 
     def verify(self, _: Machine) -> tuple[str, ...]:
         return ("not yet",)
@@ -257,21 +260,56 @@ def test_killed_at_every_moment_of_the_way_back_it_is_finished(tmp_path: Path) -
             break
 
 
+def test_a_fault_of_a_step_is_taken_back_too(world: World) -> None:
+    with pytest.raises(Refused, match=r"ZeroDivisionError.*as it was before"):
+        world.engine.start(world.plan(Refusing("fault")))
+    assert world.state() == world.before
+    assert world.status() is Status.UNDONE
+
+
+def test_the_command_that_finishes_it_names_the_folder(world: World, tmp_path: Path) -> None:
+    world.journals = Journals(str(tmp_path / "else where"), usual=False)
+    with pytest.raises(StoppedHalfway) as stopped:
+        world.another().start(world.plan(Refusing("restored")))
+    run = world.journals.runs()[0].id
+    place = f"--root '{tmp_path}/else where'"
+    assert stopped.value.hint == f"to finish: hostkit undo {place} --resume {run}"
+    with pytest.raises(Refused) as refused:
+        world.another().start(world.plan())
+    assert f"hostkit undo {place} {run}" in refused.value.hint
+
+
 class Failing:
-    """Lets the calls that change a disk fail from the given one on: once, or for good."""
+    """Lets the calls that change a disk fail from the given one on: once, or for good.
+
+    Or lets Ctrl-C come when the given one is done.
+    """
 
     NAMES = ("write", "fsync", "rename", "unlink", "ftruncate", "fchmod")
 
-    def __init__(self, patch: pytest.MonkeyPatch, first: int, *, for_good: bool) -> None:
+    def __init__(
+        self,
+        patch: pytest.MonkeyPatch,
+        first: int,
+        *,
+        for_good: bool = False,
+        interrupt: bool = False,
+    ) -> None:
         self.calls = 0
         self._first = first
         self._for_good = for_good
+        self._interrupt = interrupt
         for name in self.NAMES:
             patch.setattr(os, name, self._wrapped(getattr(os, name)))
 
     def _wrapped(self, call: Callable[..., object]) -> Callable[..., object]:
         def wrapper(*args: object) -> object:
             self.calls += 1
+            if self._interrupt:
+                result = call(*args)
+                if self.calls == self._first:
+                    os.kill(os.getpid(), signal.SIGINT)
+                return result
             if self.calls == self._first or (self._for_good and self.calls > self._first):
                 raise OSError(28, "No space left on device")
             return call(*args)
@@ -303,6 +341,26 @@ def test_a_disk_that_fails_at_any_call_leaves_before_or_after(
             world.another().undo(plan.id)
         assert tidy(world.state()) == world.before
     assert bool(halfway) == for_good
+
+
+def test_ctrl_c_at_any_call_leaves_before_or_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = 0
+    for first in itertools.count(1):
+        world = World(tmp_path / str(first))
+        plan = world.plan()
+        with monkeypatch.context() as patch:
+            failing = Failing(patch, first, interrupt=True)
+            try:
+                world.engine.start(plan)
+            except (Refused, KeyboardInterrupt):
+                stopped += 1
+                assert world.state() == world.before
+        assert not any(run.damage for run in world.journals.runs())
+        if failing.calls < first:
+            break
+    assert stopped == first - 1 > 10
 
 
 def tidy(state: dict[str, tuple[bytes, int]]) -> dict[str, tuple[bytes, int]]:

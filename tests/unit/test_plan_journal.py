@@ -140,6 +140,34 @@ def test_a_journal_that_others_may_write_is_not_used(journals: Journals, path: P
         journals.read(RUN)
 
 
+def test_a_folder_above_that_others_may_rename_is_not_used(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    kept = Journals(str(shared / "state"))
+    with pytest.raises(InputError, match=f"{shared} can be written"), kept.lock():
+        raise AssertionError
+    shared.chmod(0o1777)
+    with kept.lock():
+        pass
+
+
+def test_a_file_system_without_locks_is_refused(
+    journals: Journals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with pytest.raises(Refused, match="No locks available"), journals.lock():
+        raise AssertionError
+
+
+def test_an_error_of_the_work_is_not_taken_for_another_hostkit(journals: Journals) -> None:
+    with pytest.raises(BlockingIOError), journals.lock():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+
 def test_a_link_or_fifo_in_place_of_a_journal_is_not_used(journals: Journals, path: Path) -> None:
     path.rename(path.with_name("real"))
     path.symlink_to("real")

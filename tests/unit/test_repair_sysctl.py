@@ -138,6 +138,17 @@ def test_a_file_that_cannot_be_read_may_decide() -> None:
         only_file(files, unreadable=["/etc/sysctl.d/99.conf"])
 
 
+def test_a_file_written_while_hostkit_looked_is_not_written_again() -> None:
+    facts = make_facts({**EMPTY, **ON})
+    facts.get(CONFIGURED)
+    both = make_facts(
+        {**EMPTY, **ON, "/etc/sysctl.d/99-hostkit.conf": f"{KEY} = 1\n"},
+        given={CONFIGURED: facts.get(CONFIGURED)},
+    )
+    with pytest.raises(Refused, match="changed while"):
+        plan_sysctl(both, remedy(), FINDING)
+
+
 def test_without_the_folder_the_hint_makes_it() -> None:
     facts = make_facts({**ON, "/etc/passwd": ""})
     with pytest.raises(Refused) as caught:
