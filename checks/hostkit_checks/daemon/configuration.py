@@ -79,13 +79,7 @@ def _judge(file: DaemonJson, version: tuple[int, ...]) -> Iterator[Finding]:
         yield _refused("daemon-json-invalid", trouble, trouble.text)
     for trouble in unknown_keys(file.settings):
         yield _refused("daemon-json-unknown-key", trouble, trouble.text, Certainty.LIKELY)
-    gone = removed_keys(file.settings)
-    for trouble in gone:
-        if version >= trouble.version:
-            text = f"{trouble.text}: removed in {_release(trouble.version)}"
-            yield _refused("daemon-json-unknown-key", trouble, text)
-    for first in dict.fromkeys(one.version for one in gone if version < one.version):
-        yield _removed_later([one for one in gone if one.version == first])
+    yield from _removed(removed_keys(file.settings), version)
     for setting in file.settings:
         if setting.key in WITHOUT_EFFECT:
             yield _without_effect(setting)
@@ -119,6 +113,15 @@ def _refused(
         evidence=(Evidence(setting.source, f'"{setting.key}"', setting.line),),
         certainty=certainty,
     )
+
+
+def _removed(gone: tuple[Trouble, ...], version: tuple[int, ...]) -> Iterator[Finding]:
+    for trouble in gone:
+        if version >= trouble.version:
+            text = f"{trouble.text}: removed in {_release(trouble.version)}"
+            yield _refused("daemon-json-unknown-key", trouble, text)
+    for later in dict.fromkeys(one.version for one in gone if version < one.version):
+        yield _removed_later([one for one in gone if one.version == later])
 
 
 def _release(version: tuple[int, ...]) -> str:
