@@ -48,11 +48,13 @@ def test_what_is_no_regular_file(tmp_path: Path, read: object) -> None:
 @pytest.mark.parametrize("read", [files.read_bounded, files.read_tail])
 def test_a_device_is_not_even_opened(read: object, monkeypatch: pytest.MonkeyPatch) -> None:
     assert callable(read)
-    opened: list[object] = []
-    monkeypatch.setattr(os, "open", lambda *given: opened.append(given))
+
+    def opened(path: str, flags: int) -> int:
+        raise AssertionError((path, flags))
+
+    monkeypatch.setattr(os, "open", opened)
     with pytest.raises(OSError, match="not a regular file"):
         read("/dev/zero", 10)
-    assert not opened
 
 
 def test_files_of_proc_whose_size_is_nothing() -> None:
@@ -91,7 +93,11 @@ def test_what_another_user_put_into_a_shared_folder_is_refused(
 
     real = os.lstat
     theirs = os.stat_result((*real(link)[:4], 12345, *real(link)[5:]))
-    monkeypatch.setattr(os, "lstat", lambda path: theirs if path == str(link) else real(path))
+
+    def lstat(path: str) -> os.stat_result:
+        return theirs if path == str(link) else real(path)
+
+    monkeypatch.setattr(os, "lstat", lstat)
     with pytest.raises(PermissionError, match="another user"):
         files.write_atomic(str(link), b"new")
     assert target.read_bytes() == b"ours"
