@@ -69,10 +69,10 @@ class LocalHost:
             target = os.readlink(path) if stat.S_ISLNK(info.st_mode) else ""
         except (OSError, ValueError) as error:
             return _failed(path, error)
-        kinds = (kind for matches, kind in _KINDS if matches(info.st_mode))
+        kinds: list[FileKind] = [kind for matches, kind in _KINDS if matches(info.st_mode)]
         rdev = (os.major(info.st_rdev), os.minor(info.st_rdev))
         value = FileStat(
-            kind=next(kinds, _KINDS[0][1]),  # some FUSE file systems tell no kind
+            kind=kinds[0] if kinds else "file",  # some FUSE file systems tell none
             mode=stat.S_IMODE(info.st_mode),
             uid=info.st_uid,
             gid=info.st_gid,
