@@ -2,6 +2,7 @@
 """What the commands share: options, the host that is asked, selection, output."""
 
 import os
+import re
 import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -24,6 +25,7 @@ FAIL_ON = (*(severity.value for severity in Severity), "never")
 FORMATS = ("text", "lines", "json")
 _WIDEST = 100
 _DEFAULT_WIDTH = 80
+_NUMBER = r"[0-9]{1,9}"  # int() takes no more than 4300 digits
 
 
 class Output(NamedTuple):
@@ -76,7 +78,7 @@ class Output(NamedTuple):
 
 def _terminal_width() -> int:
     columns = os.environ.get("COLUMNS", "")
-    if columns.isascii() and columns.isdigit() and int(columns) > 0:
+    if re.fullmatch(_NUMBER, columns) and int(columns) > 0:
         return max(MINIMUM_WIDTH, min(int(columns), _WIDEST))
     try:
         width = os.get_terminal_size(sys.stdout.fileno()).columns
@@ -180,6 +182,6 @@ def target_of(given: str) -> "Target":
     numbers = version.split(".")
     if engine not in ENGINES:
         raise InputError(f"--for does not know {engine}", f"engines: {', '.join(ENGINES)}")
-    if at and not all(number.isascii() and number.isdigit() for number in numbers):
+    if at and not all(re.fullmatch(_NUMBER, number) for number in numbers):
         raise InputError(f"--for {given}: the version is not a number", "such as docker@20.10")
     return Target(engine, tuple(map(int, numbers)) if at else ())

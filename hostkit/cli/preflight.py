@@ -8,6 +8,7 @@ from hostkit.cli import common, examine
 from hostkit.diagnosis.advise import Advice, advise, finding
 from hostkit.diagnosis.doctor import diagnose
 from hostkit.diagnosis.runner import facts_of
+from hostkit.errors import InputError
 from hostkit.facts.fact import Facts
 
 # Any of these in --select asks for advice on storage.
@@ -42,6 +43,11 @@ def run(arguments: Sequence[str]) -> int:
     checks = asked.checks()
     facts.prefetch(facts_of(checks))
     advice = _advice(asked, facts)
+    if not checks and not advice:
+        raise InputError(
+            f"there is nothing to look at: no check for {asked.target.engine} was selected",
+            "`hostkit list checks` names them; a problem may be known by its messages alone",
+        )
     extra = asked.wanted(filter(None, [finding(advice)])) if advice else ()
     suspected = (*asked.loaded.broken, *extra)
     ranked, results = diagnose(facts, checks, suspected, asked.catalogue)

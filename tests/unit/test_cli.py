@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hostkit.cli import common, reading
 from hostkit.cli.collect import record
-from hostkit.cli.examine import again, exit_code
+from hostkit.cli.examine import exit_code
+from hostkit.cli.invocation import again, named, program
 from hostkit.cli.selection import Selection
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import Diagnosis
@@ -113,7 +114,9 @@ def test_options_take_commas_and_repetition() -> None:
     assert common.words(["a,b", " c ", ""]) == {"a", "b", "c"}
 
 
-@pytest.mark.parametrize("given", ["docker@", "docker@x", "lxc", "docker@1.²", "", "docker@-1"])
+@pytest.mark.parametrize(
+    "given", ["docker@", "docker@x", "lxc", "docker@1.²", "", "docker@-1", f"docker@{'9' * 5000}"]
+)
 def test_targets_that_are_none(given: str) -> None:
     with pytest.raises(InputError):
         common.target_of(given)

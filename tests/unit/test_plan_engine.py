@@ -346,7 +346,7 @@ def test_a_disk_that_fails_at_any_call_leaves_before_or_after(
 def test_ctrl_c_at_any_call_leaves_before_or_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped = 0
+    stopped = first = 0
     for first in itertools.count(1):
         world = World(tmp_path / str(first))
         plan = world.plan()
