@@ -8,13 +8,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from hostkit import plugins
-from hostkit.cli import common
+from hostkit.cli import common, invocation
 from hostkit.diagnosis.runner import facts_of
+from hostkit.facts.dataroot import VOLUMES
+from hostkit.facts.dataroot import VOLUMES
 from hostkit.facts.engine import CONTAINERD, DOCKER, PODMAN
 from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.kernel import KERNEL
 from hostkit.facts.logs import LOGS
 from hostkit.facts.osrelease import OS_RELEASE
+from hostkit.facts.target import ENGINES, TARGET, Target
+from hostkit.host.answer import Known
+from hostkit.facts.target import ENGINES, TARGET, Target
+from hostkit.host.answer import Known
 from hostkit.host.local import LocalHost
 from hostkit.host.record import Recorder, write_snapshot
 from hostkit.report.model import plural
@@ -54,7 +60,8 @@ def run(arguments: Sequence[str]) -> int:
     answers = plural(len(recorder.answers()), "answer")
     print(f"{printable(path)}: {answers}, {plural(secrets, 'secret')} taken out")
     if not recorder.privileged:
-        print("not everything can be read without root: sudo hostkit collect", file=sys.stderr)
+        as_root = invocation.again(("collect", *arguments), root=True)
+        print(f"not everything can be read without root: sudo {as_root}", file=sys.stderr)
     return 0
 
 
@@ -67,6 +74,10 @@ def record(recorder: Recorder) -> None:
     for fact in wanted:
         facts.get(fact)
     loaded.fitness(facts)
+    for engine in ENGINES:  # what depends on --for, whichever is asked for later
+        Facts(recorder, {TARGET: Known(Target(engine), "--for")}).get(VOLUMES)
+    for engine in ENGINES:  # what depends on --for, whichever is asked for later
+        Facts(recorder, {TARGET: Known(Target(engine), "--for")}).get(VOLUMES)
     native = Facts(recorder, prefer_native=True)
     for fact in wanted:
         if fact.native is not None:

@@ -42,10 +42,9 @@ _ONLY_TELLS = frozenset(("--version", "-v", "--help", "-h", "--validate"))
 
 
 class EngineProcesses(NamedTuple):
-    """Every daemon of an engine; `complete` is False when there were too many processes."""
+    """Every daemon of an engine."""
 
     processes: tuple[Process, ...]
-    complete: bool = True
 
     def running(self, role: Role) -> tuple[Process, ...]:
         """Those of the host itself, not of a container in it."""
@@ -103,12 +102,10 @@ def _gather(facts: Facts) -> Answer[EngineProcesses]:
     pids = [int(name) for name in names.value if name.isascii() and name.isdigit()]
     if not pids:
         return Unreadable("/proc", "lists no process")
-    found = [
-        process
-        for pid in sorted(pids)[:_PROCESSES_LIMIT]
-        if (process := _process(host, pid)) is not None
-    ]
-    return Known(EngineProcesses(tuple(found), len(pids) <= _PROCESSES_LIMIT), "/proc")
+    if len(pids) > _PROCESSES_LIMIT:
+        return Unreadable("/proc", f"not read: it lists {len(pids)} processes")
+    found = [process for pid in sorted(pids) if (process := _process(host, pid)) is not None]
+    return Known(EngineProcesses(tuple(found)), "/proc")
 
 
 def _process(host: Host, pid: int) -> Process | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hostkit.facts.target import ENGINES
 from tests.e2e.command import FORWARDING, hostkit
 
 
@@ -76,3 +77,9 @@ def test_a_truncated_snapshot_is_refused(snapshot: Path, tmp_path: Path, size: i
 def test_a_snapshot_and_a_host_exclude_each_other(snapshot: Path) -> None:
     ended = hostkit("doctor", FORWARDING, "--host", "live", "--snapshot", str(snapshot))
     assert ended.code == 2
+
+
+@pytest.mark.parametrize("target", ENGINES)
+def test_a_snapshot_answers_for_every_engine(snapshot: Path, target: str) -> None:
+    kept = hostkit("preflight", "--for", target, "--snapshot", str(snapshot), "--format", "json")
+    assert "not collected" not in kept.out

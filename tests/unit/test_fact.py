@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from hostkit.facts.fact import Fact, Facts
+from hostkit.facts.processes import ENGINE_PROCESSES
 from hostkit.facts.trace import ENGINE_TRACE
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import FileStat
@@ -122,3 +123,8 @@ def test_a_folder_that_does_not_answer_is_a_trace_of_an_engine(stuck: threading.
     assert isinstance(Facts(Stuck(), fact_s=0.1).get(ENGINE_TRACE), Unreadable)
     assert isinstance(Facts(FakeHost()).get(ENGINE_TRACE), Absent)
     assert isinstance(Facts(FakeHost({"/usr/bin/podman": ""})).get(ENGINE_TRACE), Known)
+
+
+def test_daemons_among_too_many_processes_are_not_known() -> None:
+    host = FakeHost(folders={"/proc": map(str, range(2, 20_100))})
+    assert isinstance(Facts(host).get(ENGINE_PROCESSES), Unreadable)
