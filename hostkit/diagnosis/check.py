@@ -19,6 +19,8 @@ class Check(NamedTuple):
     `needs`: facts that must all be known, else the runner reports Unknown; `uses`: facts
     that may be missing. It sees no others. `problems`: every code it can report, which
     makes it the judge of a suspicion with that code, unless `settles` is False.
+    `subject`: the params by which a text names the very thing, such as a path; what the
+    check saw of another one neither confirms nor refutes the text.
     `profiles`: what it matters to; `required`: for these an unknown answer is exit code 3.
     """
 
@@ -31,6 +33,7 @@ class Check(NamedTuple):
     profiles: tuple[str, ...] = EVERY_PROFILE
     required: tuple[str, ...] = ()
     settles: bool = True
+    subject: tuple[str, ...] = ()
 
 
 def check(  # noqa: PLR0913 - keywords that declare; nobody passes them by place
@@ -43,11 +46,12 @@ def check(  # noqa: PLR0913 - keywords that declare; nobody passes them by place
     profiles: tuple[str, ...] = EVERY_PROFILE,
     required: tuple[str, ...] = (),
     settles: bool = True,
+    subject: tuple[str, ...] = (),
 ) -> Callable[[CheckFunction], Check]:
     """Declare a function as a check; it yields outcomes, and nothing at all is a pass."""
 
     def declare(run: CheckFunction) -> Check:
-        return Check(name, title, run, problems, needs, uses, profiles, required, settles)
+        return Check(name, title, run, problems, needs, uses, profiles, required, settles, subject)
 
     return declare
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From facts and texts to a diagnosis. Pure but for the facts it asks for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from hostkit.diagnosis import scan
 from hostkit.diagnosis.check import Check
@@ -76,10 +76,14 @@ def suspects(texts: Iterable[Text], signatures: Sequence[Signature]) -> tuple[Fi
 
 
 def _merge(first: Finding, second: Finding) -> Finding:
+    """One finding of two: the words and the certainty of the first, the worse severity."""
     evidence = tuple(dict.fromkeys((*first.evidence, *second.evidence)))
     params = {**dict(second.params), **dict(first.params)}
     return first._replace(
-        evidence=evidence[: scan.EVIDENCE_LIMIT], params=tuple(sorted(params.items()))
+        severity=min(first.severity, second.severity, key=lambda severity: severity.rank),
+        evidence=evidence[: scan.EVIDENCE_LIMIT],
+        params=tuple(sorted(params.items())),
+        of_host=first.of_host and second.of_host,
     )
 
 
@@ -93,23 +97,59 @@ def diagnose(
     results = run_checks(facts, checks)
     judges = by_problem(results)
     found = [o for result in results for o in result.outcomes if isinstance(o, Finding)]
-    by_code: Mapping[str, Finding] = {finding.problem: finding for finding in reversed(found)}
     for suspect in suspected:
-        confirmed = by_code.get(suspect.problem)
+        mine = judges.get(suspect.problem, ())
+        confirmed = _confirmed(suspect, mine)
         if confirmed is not None:
-            at = found.index(confirmed)
-            found[at] = _merge(confirmed, suspect)
+            found[found.index(confirmed)] = _merge(confirmed, suspect)
         else:
-            found.append(_judged(suspect, judges.get(suspect.problem, ())))
+            found.append(_judged(suspect, mine))
     return rank(found, catalogue), results
 
 
+def _confirmed(suspect: Finding, judges: Sequence[Result]) -> Finding | None:
+    """The first finding of the same problem in the same thing."""
+    return next(
+        (
+            outcome
+            for judge in judges
+            for outcome in judge.outcomes
+            if isinstance(outcome, Finding)
+            and outcome.problem == suspect.problem
+            and _same_thing(judge.check, suspect, outcome)
+        ),
+        None,
+    )
+
+
+def _same_thing(check: Check, suspect: Finding, outcome: Finding | Passed) -> bool:
+    """Whether the check looked at the very thing that the text names, if it names one."""
+    seen = dict(outcome.params)
+    return all(
+        _within(value, seen.get(name, ""))
+        for name, value in suspect.params
+        if name in check.subject
+    )
+
+
+def _within(value: str, seen: str) -> bool:
+    """Whether it is the same, or a path below.
+
+    >>> _within("/srv/docker/tmp/x", "/srv/docker"), _within("/srv/other", "/")
+    (True, False)
+    """
+    return value == seen or (seen.startswith("/") and value.startswith(f"{seen}/"))
+
+
 def _judged(suspect: Finding, judges: Sequence[Result]) -> Finding:
-    """A suspicion that every judge refutes is past; otherwise it stands as it was."""
-    if not any(refutes(judge) for judge in judges):
+    """A suspicion that every judge refutes is past; otherwise it stands."""
+    idle = [o for judge in judges for o in judge.outcomes if isinstance(o, NotApplicable)]
+    if judges and len(idle) == sum(len(judge.outcomes) for judge in judges):
+        return _nothing_there(suspect, idle)
+    if not any(_refuted(suspect, judge) for judge in judges):
         return suspect
     settled = all(
-        refutes(judge) or all(isinstance(o, NotApplicable) for o in judge.outcomes)
+        _refuted(suspect, judge) or all(isinstance(o, NotApplicable) for o in judge.outcomes)
         for judge in judges
         if judge.check.settles
     )
@@ -122,4 +162,21 @@ def _judged(suspect: Finding, judges: Sequence[Result]) -> Finding:
         severity=Severity.INFO,
         certainty=Certainty.POSSIBLE,
         summary=f"{suspect.summary} (now: {now})",
+    )
+
+
+def _refuted(suspect: Finding, judge: Result) -> bool:
+    """Whether a check found nothing, and did look at what the text names."""
+    return refutes(judge) and any(
+        isinstance(outcome, Passed) and _same_thing(judge.check, suspect, outcome)
+        for outcome in judge.outcomes
+    )
+
+
+def _nothing_there(suspect: Finding, idle: Sequence[NotApplicable]) -> Finding:
+    """A suspicion of what this host does not have: it stands, and the host's word beside it."""
+    params = {**dict(suspect.params), **{k: v for outcome in idle for k, v in outcome.params}}
+    reasons = "; ".join(dict.fromkeys(outcome.reason for outcome in idle))
+    return suspect._replace(
+        summary=f"{suspect.summary} (this host: {reasons})", params=tuple(sorted(params.items()))
     )

@@ -50,7 +50,8 @@ class Finding(NamedTuple):
 
     `params` fill the `{name}` places of the problem's remedies. `past`: the message was
     there, and the host's facts say it is no longer so. `causes` are codes of problems
-    that this one brings about, besides those the catalogue names.
+    that this one brings about, besides those the catalogue names. `of_host`: a program of
+    the host itself says so, not one in a container.
     """
 
     problem: str
@@ -61,12 +62,17 @@ class Finding(NamedTuple):
     params: tuple[tuple[str, str], ...] = ()
     causes: tuple[str, ...] = ()
     past: bool = False
+    of_host: bool = False
 
 
 class Passed(NamedTuple):
-    """The check looked and found it well; `note` is what it saw, in a few words."""
+    """The check looked and found it well; `note` is what it saw, in a few words.
+
+    `params` name the things it looked at, as those of a Finding do (Check.subject).
+    """
 
     note: str = ""
+    params: tuple[tuple[str, str], ...] = ()
 
 
 class Unknown(NamedTuple):
@@ -78,9 +84,10 @@ class Unknown(NamedTuple):
 
 
 class NotApplicable(NamedTuple):
-    """There is nothing here for the check to look at."""
+    """There is nothing here for the check to look at; `params` as in a Finding."""
 
     reason: str
+    params: tuple[tuple[str, str], ...] = ()
 
 
 Outcome: TypeAlias = Finding | Passed | Unknown | NotApplicable

@@ -5,12 +5,14 @@
 title = "IPv4 forwarding is disabled"
 causes = ["dns-resolution-failure"]          # codes that it brings about
 harm = "Containers reach no other host."
+inside = true                                # it ails containers, not the host's programs
 mistaken_for = ["a broken DNS server: names fail only because packets do"]
 confirm = ["cat /proc/sys/net/ipv4/ip_forward"]
 sources = ["kernel Documentation/networking/ip-sysctl.rst"]
 
 [[remedy]]
 summary = "Switch it on, now and at boot"
+when = "set=file"                            # only where the finding's params say so
 action = "sysctl"                            # what hostkit/repair can do itself
 risk = "low"
 interrupts = "nothing"
@@ -29,6 +31,7 @@ The explanation, in Markdown.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +40,7 @@ from hostkit.errors import InputError
 from hostkit.value import NamedTuple
 
 FAMILIES = ("yum", "dnf", "apt", "zypper", "any")
+_PLACE = r"(?<![%$])\{([a-z][a-z_]*)\}"  # not curl's %{...} nor the shell's ${...}
 
 
 class Remedy(NamedTuple):
@@ -49,11 +53,21 @@ class Remedy(NamedTuple):
     undo: str
     action: str
     parameters: Mapping[str, str]
+    when: str = ""
 
     def commands_for(self, family: str, params: Mapping[str, str]) -> tuple[str, ...]:
         """The commands for one family, else for any, with the `{name}` places filled."""
         lines = self.commands.get(family, self.commands.get("any", ()))
         return tuple(_fill(line, params) for line in lines)
+
+    def undo_for(self, params: Mapping[str, str]) -> str:
+        """How to take it back, with the `{name}` places filled."""
+        return _fill(self.undo, params)
+
+    def suits(self, params: Mapping[str, str]) -> bool | None:
+        """Whether it is for a finding with these params; None when they do not tell."""
+        name, _, value = self.when.partition("=")
+        return params[name] == value if name in params else None
 
 
 class Harmful(NamedTuple):
@@ -64,7 +78,7 @@ class Harmful(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """One root cause."""
+    """One root cause. `inside`: it ails only what runs in containers, not the host's programs."""
 
     code: str
     area: str
@@ -77,12 +91,22 @@ class Problem(NamedTuple):
     sources: tuple[str, ...]
     remedies: tuple[Remedy, ...]
     harmful: tuple[Harmful, ...]
+    inside: bool = False
+
+    def remedies_for(self, params: Mapping[str, str]) -> tuple[Remedy, ...]:
+        """The remedies that a finding allows, first those that are for just such a one."""
+        fitting = [(remedy.suits(params), remedy) for remedy in self.remedies]
+        first = [remedy for suits, remedy in fitting if suits]
+        return (*first, *(remedy for suits, remedy in fitting if suits is None))
 
 
 def _fill(line: str, params: Mapping[str, str]) -> str:
-    for name, value in params.items():
-        line = line.replace("{" + name + "}", value)
-    return line
+    """The line with its `{name}` places filled; NAME where there is nothing to fill in.
+
+    >>> _fill("usermod -aG docker {user}; curl -w '%{http_code}' {url}", {"user": "eve"})
+    "usermod -aG docker eve; curl -w '%{http_code}' URL"
+    """
+    return re.sub(_PLACE, lambda place: params.get(place[1], place[1].upper()), line)
 
 
 def parse_problem(code: str, area: str, source: str) -> Problem:
@@ -107,6 +131,7 @@ def parse_problem(code: str, area: str, source: str) -> Problem:
             sources=tuple(data.get("sources", ())),
             remedies=tuple(_remedy(remedy) for remedy in data.get("remedy", ())),
             harmful=tuple(Harmful(h["advice"], h["why"]) for h in data.get("harmful", ())),
+            inside=data.get("inside", False),
         )
     except (tomllib.TOMLDecodeError, KeyError) as error:
         raise InputError(f"{code}.md: {error}", "see hostkit/diagnosis/problem.py") from error
@@ -121,6 +146,7 @@ def _remedy(data: Mapping[str, Any]) -> Remedy:
         undo=data.get("undo", ""),
         action=data.get("action", ""),
         parameters=dict(data.get("parameters", {})),
+        when=data.get("when", ""),
     )
 
 

@@ -61,15 +61,20 @@ def _consequences(
     """The codes found here that this one explains.
 
     A mere possibility explains nothing, nor does what is milder than the consequence: a
-    warning is what dockerd can run with, so it is not why dockerd does not run.
+    warning is what dockerd can run with, so it is not why dockerd does not run. What ails
+    only containers does not explain what a program of the host complains of.
     """
     mine = [f for f in findings if f.problem == code and not f.past]
     if all(f.certainty is Certainty.POSSIBLE for f in mine):
         return ()
-    named = {*catalogue.describe(code).causes, *(c for f in mine for c in f.causes)}
+    problem = catalogue.describe(code)
+    named = {*problem.causes, *(c for f in mine for c in f.causes)}
     worst = min(f.severity.rank for f in mine)
-    worse = {f.problem for f in findings if not f.past and f.severity.rank < worst}
-    return tuple(other for other in present if other in named - worse - {code})
+    others = [f for f in findings if not f.past and f.problem != code]
+    unexplained = {f.problem for f in others if f.severity.rank < worst}
+    if problem.inside:
+        unexplained |= {f.problem for f in others if f.of_host}
+    return tuple(other for other in present if other in named - unexplained - {code})
 
 
 def _weight(

@@ -162,7 +162,8 @@ def _hit(flat: Flat, signature: Signature, source: str, at: int, params: dict[st
         certainty=signature.certainty,
         summary=summary,
         evidence=(Evidence(source, excerpt, line),),
-        params=tuple(sorted(params.items())),
+        params=tuple(sorted({**dict(signature.says), **params}.items())),
+        of_host=signature.of_host,
     )
     return Hit(signature, finding, line)
 

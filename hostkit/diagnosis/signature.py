@@ -13,8 +13,10 @@ class Signature(NamedTuple):
     of white space is one blank and escapes are undone, so wrapping does not matter.
     `pattern`, when given, must match (re.search) in that neighbourhood; its named groups
     become the finding's params and fill the `{name}` places of `summary`. `unless` are
-    literals of that neighbourhood that make it something else. `generic`: a wrapper that
-    hides the cause; it counts only when no other error is found.
+    literals of that neighbourhood that make it something else. `says`: params that the
+    words imply. `of_host`: a program of the host itself prints it, so what ails only
+    containers did not bring it about. `generic`: a wrapper that hides the cause; it
+    counts only when no other error is found.
 
     >>> Signature("ipv4-forwarding-disabled", ("IPv4 forwarding is disabled",),
     ...           summary="dockerd warned that IPv4 forwarding was off").problem
@@ -30,3 +32,5 @@ class Signature(NamedTuple):
     certainty: Certainty = Certainty.LIKELY
     reach: int = 600
     generic: bool = False
+    says: tuple[tuple[str, str], ...] = ()
+    of_host: bool = False

@@ -116,12 +116,96 @@ def test_a_suspicion_that_facts_refute_is_past(catalogue: Catalogue) -> None:
 
 @pytest.mark.parametrize(
     "outcomes",
-    [(Unknown("no root"),), (NotApplicable("no docker"),), (Passed(), Unknown("half seen"))],
+    [(Unknown("no root"),), (Passed(), Unknown("half seen"))],
 )
 def test_a_suspicion_that_nobody_could_judge_stands(
     catalogue: Catalogue, outcomes: tuple[Outcome, ...]
 ) -> None:
     assert judged(catalogue, GUESS, one_check(*outcomes)) == GUESS
+
+
+def test_what_the_host_does_not_have_is_said_and_stands(catalogue: Catalogue) -> None:
+    absent = NotApplicable("Docker is not installed", (("docker", "absent"),))
+    finding = judged(catalogue, GUESS, one_check(absent))
+    assert not finding.past
+    assert "(this host: Docker is not installed)" in finding.summary
+    assert ("docker", "absent") in finding.params
+
+
+NAMED = GUESS._replace(params=(("path", "/backup/x"),))
+
+
+@pytest.mark.parametrize("path", ["/", "/var/lib/docker", "/backup/xy"])
+def test_a_look_at_something_else_refutes_nothing(catalogue: Catalogue, path: str) -> None:
+    looked = one_check(Passed("there is room", (("path", path),)), subject=("path",))
+    assert judged(catalogue, NAMED, looked) == NAMED
+
+
+def test_a_fault_of_something_else_confirms_nothing(catalogue: Catalogue) -> None:
+    full = saw("a", params=(("path", "/var"),), summary="/var is full")
+    ranked, _ = diagnose(
+        Facts(FakeHost()), [one_check(full, subject=("path",))], [NAMED], catalogue
+    )
+    assert [one.finding for one in ranked] == [full, NAMED]
+
+
+@pytest.mark.parametrize("path", ["/backup", "/backup/x"])
+def test_a_look_at_the_very_thing_refutes(catalogue: Catalogue, path: str) -> None:
+    looked = one_check(Passed("there is room", (("path", path),)), subject=("path",))
+    assert judged(catalogue, NAMED, looked).past
+    assert judged(catalogue, GUESS, looked).past  # names nothing in particular
+
+
+def test_a_confirmation_does_not_make_it_milder(catalogue: Catalogue) -> None:
+    mild = one_check(saw("a", severity=Severity.WARNING))
+    assert judged(catalogue, GUESS, mild).severity is Severity.ERROR
+
+
+def test_what_ails_containers_is_not_why_the_host_complains(tmp_path: Path) -> None:
+    (tmp_path / "inner.md").write_text(
+        '+++\ntitle = "inner"\ncauses = ["name"]\ninside = true\n+++\n'
+    )
+    (tmp_path / "name.md").write_text('+++\ntitle = "name"\n+++\n')
+    known = Catalogue({"area": str(tmp_path)})
+    assert rank([saw("name"), saw("inner")], known)[1].caused_by == ("inner",)
+    assert rank([saw("name", of_host=True), saw("inner")], known)[0].caused_by == ()
+
+
+REMEDIES = """+++
+title = "t"
+[[remedy]]
+summary = "restart docker"
+when = "engine=docker"
+[[remedy]]
+summary = "any"
+undo = "rm {file}"
+[remedy.commands]
+any = ["vi {file}", "curl -w '%{http_code}' ${HOME}/{user_name}"]
+[[remedy]]
+summary = "reload podman"
+when = "engine=podman"
++++
+"""
+
+
+def test_remedies_are_those_that_the_params_allow() -> None:
+    problem = parse_problem("code", "area", REMEDIES)
+
+    def offered(**params: str) -> list[str]:
+        return [remedy.summary for remedy in problem.remedies_for(params)]
+
+    assert offered(engine="podman") == ["reload podman", "any"]
+    assert offered(engine="docker") == ["restart docker", "any"]
+    assert offered() == ["restart docker", "any", "reload podman"]
+
+
+def test_a_place_that_nothing_fills_is_shown_in_capitals() -> None:
+    remedy = parse_problem("code", "area", REMEDIES).remedies[1]
+    assert remedy.commands_for("any", {"file": "/etc/x"}) == (
+        "vi /etc/x",
+        "curl -w '%{http_code}' ${HOME}/USER_NAME",
+    )
+    assert remedy.undo_for({}) == "rm FILE"
 
 
 def test_one_unsure_judge_keeps_a_suspicion_alive(catalogue: Catalogue) -> None:
