@@ -124,7 +124,7 @@ def _judge(code: str) -> Judge:
 
 def _plan(args: FixArgs, problem: Problem, facts: Facts, finding: Finding) -> Plan[Machine]:
     """What is to be done, shown to whoever will be asked."""
-    remedy = automatic(problem.remedies)
+    remedy = automatic(problem.remedies_for(dict(finding.params)))
     if remedy is None:
         _by_hand(args, problem, facts, finding)
     plan = REPAIRS[remedy.action](facts, remedy, finding)
@@ -171,7 +171,7 @@ def _by_hand(args: FixArgs, problem: Problem, facts: Facts, finding: Finding) ->
     params = safe_params(finding)
     words = [f"{problem.code}: {finding.summary}"]
     every: list[str] = []
-    for remedy in problem.remedies:
+    for remedy in problem.remedies_for(dict(finding.params)):
         commands = remedy.commands_for(family, params)
         every.extend(commands)
         words.extend((f"{remedy.summary}:", *(f"    {line}" for line in commands)))

@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Sequence
 
 from hostkit.diagnosis.finding import Certainty, Finding
-from hostkit.diagnosis.problem import Catalogue, Problem
+from hostkit.diagnosis.problem import Catalogue, Problem, Remedy
 from hostkit.value import NamedTuple
 
 
@@ -15,6 +15,11 @@ class Ranked(NamedTuple):
     problem: Problem
     caused_by: tuple[str, ...]
     causes: tuple[str, ...]
+
+    @property
+    def remedies(self) -> tuple[Remedy, ...]:
+        """Those of the problem's that are for this finding, the most fitting first."""
+        return self.problem.remedies_for(dict(self.finding.params))
 
 
 def rank(findings: Iterable[Finding], catalogue: Catalogue) -> tuple[Ranked, ...]:

@@ -105,7 +105,7 @@ def _finding(report: Report, one: Ranked) -> dict[str, Any]:
                 "commands_here": list(remedy.commands_for(report.family, params)),
                 "fix": _fix(report, problem, remedy),
             }
-            for remedy in problem.remedies
+            for remedy in one.remedies
         ],
         "mistaken_for": list(problem.mistaken_for),
         "harmful": [harmful._asdict() for harmful in problem.harmful],
@@ -122,7 +122,7 @@ def _remedy(remedy: Remedy, params: Mapping[str, str]) -> dict[str, Any]:
         "summary": remedy.summary,
         "risk": remedy.risk,
         "interrupts": remedy.interrupts,
-        "undo": remedy.undo,
+        "undo": remedy.undo_for(params),
         "commands": {
             family: list(remedy.commands_for(family, params)) for family in remedy.commands
         },
