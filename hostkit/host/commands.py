@@ -12,7 +12,8 @@ class Command(NamedTuple):
     """One read-only command; words given at the call are appended to `argv`.
 
     `ok` are the exit statuses with which the output can be trusted; `root`: without
-    root it answers little or nothing. `timeout` is in seconds, `limit` in bytes.
+    root it answers little or nothing; `unprivileged`: it is never run as root, who would
+    write. `timeout` is in seconds, `limit` in bytes.
     """
 
     argv: tuple[str, ...]
@@ -20,6 +21,7 @@ class Command(NamedTuple):
     limit: int = 4 << 20
     ok: tuple[int, ...] = (0,)
     root: bool = False
+    unprivileged: bool = False
     touches: str = ""
 
 
@@ -39,7 +41,8 @@ RPM_QUERY = Command(
     ),
     timeout=10.0,
     ok=tuple(range(256)),
-    touches="a Berkeley DB rpmdb: root's query may create its __db.* region files",
+    unprivileged=True,
+    touches="root's query writes the region files of a Berkeley DB, the -shm of an SQLite one",
 )
 SYSTEMCTL_SHOW = Command(("systemctl", "show", "--no-pager"))
 
@@ -56,7 +59,12 @@ _LSBLK = "NAME,KNAME,PKNAME,MAJ:MIN,TYPE,FSTYPE,LABEL,UUID,SIZE"
 LSBLK_JSON = Command(("lsblk", "-J", "-b", "-o", _LSBLK))
 LSBLK_PAIRS = Command(("lsblk", "-P", "-b", "-o", _LSBLK))  # util-linux 2.23 has no -J
 _LVM_TOO = f"{_DM}; may start lvmetad, and dmeventd for seg_monitor"
-_LVM = ("--noheadings", "--nosuffix", "--units", "b", "--separator", "|")
+# Without it a mere look may rewrite /etc/lvm/cache/.cache and /etc/lvm/backup (EL6, EL7).
+_LVM_WRITES_NOTHING = "devices{write_cache_state=0} backup{backup=0 archive=0}"
+_LVM = (
+    *("--config", _LVM_WRITES_NOTHING),
+    *("--noheadings", "--nosuffix", "--units", "b", "--separator", "|"),
+)
 LVS = Command(("lvs", *_LVM, "-a", "-o"), timeout=10.0, root=True, touches=_LVM_TOO)
 PVS = Command(
     ("pvs", *_LVM, "-o", "pv_name,vg_name,pv_size,pv_free,pv_attr"),

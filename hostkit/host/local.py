@@ -110,7 +110,12 @@ class LocalHost:
         if left <= 0:
             return Unreadable(source, "not asked: the time for the whole run was used up")
         try:
-            done = process.run(argv, timeout=min(command.timeout, left), limit=command.limit)
+            done = process.run(
+                argv,
+                timeout=min(command.timeout, left),
+                limit=command.limit,
+                user=process.NOBODY if command.unprivileged and self.privileged else None,
+            )
         except FileNotFoundError:
             return Absent(source, f"{argv[0]} is not installed")
         except (OSError, ValueError) as error:

@@ -43,6 +43,7 @@ from hostkit.host.commands import (
     LVS,
     PVS,
     VGS,
+    Command,
 )
 from tests.fakes import FakeHost, make_facts
 
@@ -322,3 +323,10 @@ def test_a_hostile_lvm_conf_ends() -> None:
     with pytest.raises(ValueError, match="without end"):
         parse_config("a{" * 100_000, "f")
     assert parse_config("x" * 1_000_000, "f") == {}
+
+
+@pytest.mark.parametrize("command", [LVS, VGS, PVS])
+def test_a_look_at_lvm_writes_no_cache_and_no_backup(command: Command) -> None:
+    config = command.argv[command.argv.index("--config") + 1]
+    assert "write_cache_state=0" in config
+    assert "backup=0" in config

@@ -73,6 +73,13 @@ def test_commands(tmp_path: Path) -> None:
     assert (allowed.value.stdout, allowed.value.status) == (b"a b\n", 3)
 
 
+@pytest.mark.root
+def test_what_root_would_write_is_asked_as_nobody() -> None:
+    answer = HOST.run(Command(("sh", "-c", "id -u; id -g; id -G"), unprivileged=True))
+    assert isinstance(answer, Known)
+    assert set(answer.value.stdout.split()) == {b"65534"}
+
+
 def test_a_command_that_hangs(tmp_path: Path) -> None:
     answer = HOST.run(Command((tool(tmp_path, "sleep 60"),), timeout=0.2))
     assert isinstance(answer, Unreadable)
