@@ -9,6 +9,8 @@ _hostkit() {
         words=$(hostkit "$command" --help | grep -oE -- '--[a-z-]+' | sort -u)
     elif [[ $command == explain || $command == fix ]]; then
         words=$(hostkit list problems | awk 'NR > 2 && NF > 2 && /^[a-z]/ { print $2 }')
+    elif [[ $command == undo ]]; then
+        words=$(hostkit undo 2>/dev/null | awk '/^[0-9]/ { print $1 }')
     elif [[ $command == list ]]; then
         words="checks problems"
     fi
