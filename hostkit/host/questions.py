@@ -16,6 +16,7 @@ from hostkit.value import NamedTuple
 
 SCHEMA = "hostkit.snapshot/1"
 MANIFEST = "manifest.json"
+MANIFEST_BYTES = 16 << 20  # as JSON values it takes up to thirty times the memory
 _KINDS = frozenset(get_args(FileKind))
 
 

@@ -15,7 +15,7 @@ from hostkit.host import archive
 from hostkit.host.answer import Answer, Known, Unreadable
 from hostkit.host.base import FileStat, Host, Output, SourceKind, Space, Tail
 from hostkit.host.commands import Command
-from hostkit.host.questions import CODECS, MANIFEST, SCHEMA, Question, outcome
+from hostkit.host.questions import CODECS, MANIFEST, MANIFEST_BYTES, SCHEMA, Question, outcome
 from hostkit.host.redact import redact, redact_json, redact_text
 
 TOTAL_BYTES = 256 << 20  # far below what a reader accepts
@@ -121,14 +121,15 @@ def _encode(recorder: Recorder) -> tuple[dict[str, Any], list[archive.Member]]:
 
 
 def _entries(recorder: Recorder, members: list[archive.Member]) -> Iterator[dict[str, Any]]:
-    room = TOTAL_BYTES
+    room, places = TOTAL_BYTES, MANIFEST_BYTES // 2  # the other half: what every entry has
     for question, recorded in recorder.answers():
         answer = recorded
         entry: dict[str, Any] = {"ask": question.ask, "of": question.of, "redactions": 0}
         if isinstance(answer, Known):
             value, blobs = CODECS[question.ask].encode(answer.value)
             room -= sum(map(len, blobs))
-            if room < 0 or any(len(blob) > archive.MEMBER_BYTES for blob in blobs):
+            places -= len(json.dumps(value))
+            if min(room, places) < 0 or any(len(blob) > archive.MEMBER_BYTES for blob in blobs):
                 answer = Unreadable(answer.source, "left out: the snapshot would be too large")
             else:
                 value, entry["redactions"] = _without_secrets(question, value)

@@ -12,7 +12,7 @@ from hostkit.host import archive
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import FileStat, Output, SourceKind, Space, Tail
 from hostkit.host.commands import Command
-from hostkit.host.questions import CODECS, MANIFEST, SCHEMA, Question, unknown
+from hostkit.host.questions import CODECS, MANIFEST, MANIFEST_BYTES, SCHEMA, Question, unknown
 from hostkit.value import NamedTuple
 
 _YEAR_5138 = 1e11
@@ -39,6 +39,8 @@ class SnapshotHost:
         first = next(members, None)
         if first is None or first.name != MANIFEST:
             raise archive.refuse(path, f"{MANIFEST} is not its first member")
+        if len(first.data) > MANIFEST_BYTES:
+            raise archive.refuse(path, f"{MANIFEST} is larger than {MANIFEST_BYTES >> 20} MiB")
         manifest = _parse(path, first.data)
         blobs = {member.name: (archive.Blob(member.data), _digest(member)) for member in members}
         try:

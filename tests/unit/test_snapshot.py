@@ -141,6 +141,24 @@ def test_too_much_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.Monke
     assert "too large" in answer.reason
 
 
+def test_folders_of_many_names_leave_a_manifest_that_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hostkit.host.record.MANIFEST_BYTES", 2000)
+    recorder = Recorder(FakeHost(folders={"/a": ["x"], "/b": map(str, range(9999))}))
+    recorder.listdir("/a")
+    recorder.listdir("/b")
+    write_snapshot(recorder, str(tmp_path / "s"))
+    host = SnapshotHost(str(tmp_path / "s"))
+    assert isinstance(host.listdir("/a"), Known)
+    assert isinstance(host.listdir("/b"), Unreadable)
+
+
+def test_a_manifest_as_large_as_a_bomb_is_refused(snapshot: Path) -> None:
+    _rewrite(snapshot, [archive.Member("manifest.json", b"[[]," + b"[]," * (6 << 20))])
+    _refused(snapshot, "larger than 16 MiB")
+
+
 def test_a_text_answers_nothing() -> None:
     answers = everything(TextHost())[:-1]
     assert all(isinstance(answer, Unreadable) for answer in answers)
@@ -230,10 +248,10 @@ def test_truncated_and_corrupted_files(snapshot: Path) -> None:
 
 
 def test_what_is_no_file_at_all(tmp_path: Path) -> None:
-    _refused(tmp_path, "cannot")
+    _refused(tmp_path, "Is a directory")
     _refused(tmp_path / "none", "No such file")
     os.mkfifo(tmp_path / "fifo")
-    _refused(tmp_path / "fifo", "not a usable snapshot")
+    _refused(tmp_path / "fifo", "not a regular file")
 
 
 def _damage(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
