@@ -58,6 +58,14 @@ def test_a_failed_unit_is_an_error_with_its_result() -> None:
     assert "exit-code" in finding.summary
 
 
+def test_a_daemon_that_crashes_again_and_again_does_not_pass_for_its_socket() -> None:
+    looping = Unit("docker.service", "loaded", "activating", "auto-restart", "enabled", "exit-code")
+    units = Units((looping, Unit("docker.socket", "loaded", "active")))
+    (finding,) = ask(running.daemon_running, {DOCKER: installed(26), UNITS: units})
+    assert isinstance(finding, Finding)
+    assert finding.severity is Severity.ERROR
+
+
 def test_a_daemon_that_systemd_would_start_on_demand_is_well() -> None:
     units = Units((Unit("docker.socket", "loaded", "active"),))
     (outcome,) = ask(running.daemon_running, {DOCKER: installed(26), UNITS: units})
@@ -166,6 +174,9 @@ def test_an_empty_file_is_an_error_before_23(
         ('{"log-opts": {"max-file": 3}}', "daemon-json-invalid"),
         ('{"mtu": true}', "daemon-json-invalid"),
         ('{"storage-opts": {"a": "b"}}', "daemon-json-invalid"),
+        ('{"log-level": "debgu"}', "daemon-json-invalid"),
+        ('{"registry-mirrors": ["docker.io"]}', "daemon-json-invalid"),
+        ('{"registry-mirrors": ["ftp://mirror.example"]}', "daemon-json-invalid"),
         ('{"data_root": "/d"}', "daemon-json-unknown-key"),
         ('{"proxies": {"default": {"httpProxy": "x"}}}', "daemon-json-unknown-key"),
     ],
@@ -193,9 +204,10 @@ def test_a_key_that_an_upgrade_removes_is_told_beforehand(content: str) -> None:
     assert asked.problem == "daemon-json-unknown-key"
 
 
-def test_a_key_that_does_nothing_is_a_warning() -> None:
+def test_a_key_that_does_nothing_is_a_warning_and_stops_no_dockerd() -> None:
     (finding,) = json_findings('{"insecure-registry": ["r:5000"]}', {})
     assert finding.severity is Severity.WARNING
+    assert finding.problem == "daemon-json-key-without-effect"
     assert "insecure-registries" in finding.summary
 
 
@@ -247,3 +259,18 @@ def test_a_daemon_on_tcp_alone_is_not_where_clients_look() -> None:
     (finding,) = ask(configuration.daemon_hosts, {DOCKER: installed(26)}, files)
     assert isinstance(finding, Finding)
     assert finding.problem == "docker-host-mismatch"
+
+
+@pytest.mark.parametrize(
+    ("content", "outcome"),
+    [
+        ('{"hosts": ["tcp://0.0.0.0:2375"]}', Finding),
+        ('{"hosts": ["tcp://10.0.0.1:2376"], "tls": true}', Finding),
+        ('{"hosts": ["tcp://0.0.0.0:2376"], "tlsverify": true}', Passed),
+        ('{"hosts": ["tcp://127.0.0.1:2375"]}', Passed),
+        ('{"hosts": ["unix:///run/docker.sock"]}', Passed),
+    ],
+)
+def test_an_api_that_asks_for_no_certificate_is_told(content: str, outcome: type) -> None:
+    (found,) = ask(configuration.daemon_api, files={PATH: content})
+    assert isinstance(found, outcome)

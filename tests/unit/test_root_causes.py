@@ -73,3 +73,9 @@ def test_forwarding_is_no_cause_of_a_pull_that_fails() -> None:
     assert "registry-unreachable" not in (
         LOADED.catalogue().describe("ipv4-forwarding-disabled").causes
     )
+
+
+@pytest.mark.parametrize("name", ["sub-ids", "container-selinux", "docker-socket", "open-files"])
+def test_what_looks_at_another_user_or_package_than_the_text_refutes_nothing(name: str) -> None:
+    (check,) = [one for _, one in LOADED.checks() if one.name == name]
+    assert not check.settles

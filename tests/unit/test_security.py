@@ -12,6 +12,7 @@ from hostkit.diagnosis.runner import refutes, run_checks
 from hostkit.facts import lsm
 from hostkit.facts.daemonconfig import DAEMON_CONFIG, DaemonConfig
 from hostkit.facts.daemonjson import Setting
+from hostkit.facts.engine import DOCKER, Engine
 from hostkit.facts.lsm import (
     APPARMOR,
     OVERLAY_LABELS,
@@ -130,6 +131,11 @@ def test_selinux_on_overlay() -> None:
 def test_apparmor_without_its_loader() -> None:
     (missing,) = outcomes(checks.apparmor_parser, {APPARMOR: AppArmor(True)})
     assert isinstance(missing, Finding)
+    assert missing.severity is Severity.WARNING
+    docker = Engine("docker", (20, 10, 24), "20.10.24", "docker-ce")
+    (refused,) = outcomes(checks.apparmor_parser, {APPARMOR: AppArmor(True), DOCKER: docker})
+    assert isinstance(refused, Finding)
+    assert refused.severity is Severity.ERROR
     (there,) = outcomes(checks.apparmor_parser, {APPARMOR: AppArmor(True, None, "/sbin/x")})
     assert isinstance(there, Passed)
     (off,) = outcomes(checks.apparmor_parser, {APPARMOR: AppArmor(False)})

@@ -284,6 +284,7 @@ def test_removed_drivers_data_that_cannot_be_counted() -> None:
         (100 * GIB, 0, Severity.ERROR),
         (4000 * GIB, 500 * GIB, None),
         (9000 * GIB, 200 * GIB, Severity.WARNING),
+        (1000 * GIB, 40 * GIB, Severity.WARNING),
         (2 * GIB, GIB // 2, Severity.WARNING),
         (GIB // 4, GIB // 4, None),
     ],

@@ -22,6 +22,7 @@ from hostkit.host.answer import Absent, Known, Unreadable
 
 _OTHERS_WRITE = 0o002
 _GROUP_WRITES = 0o020
+_CRASHED = "auto-restart"  # systemd waits to start it again; the socket listens meanwhile
 
 
 @check(
@@ -50,7 +51,7 @@ def daemon_running(facts: Facts) -> Iterator[Outcome]:
     socket_unit = units.get("docker.socket") if units else None
     sockets = facts.known(SOCKETS)
     socket = sockets.get(DOCKER_SOCKET) if sockets else None
-    if unit and unit.state == "failed":
+    if unit and (unit.state == "failed" or unit.sub == _CRASHED):
         yield _not_running(unit)
     elif (unit and unit.active) or (socket_unit and socket_unit.active):
         yield Passed("systemd says that it runs, or starts it when the socket is used")
@@ -70,7 +71,7 @@ def _not_running(unit: Unit | None) -> Finding:
             summary="Docker is installed, and no dockerd runs",
             evidence=(Evidence("/proc", "no process is a dockerd"),),
         )
-    failed = unit.state == "failed"
+    failed = unit.state == "failed" or unit.sub == _CRASHED
     said = f"{unit.name}: {unit.state} ({unit.sub})"
     if unit.load == "masked":
         why = "is masked, so nothing can start it"

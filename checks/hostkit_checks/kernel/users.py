@@ -38,8 +38,10 @@ def user_namespaces(facts: Facts) -> Iterator[Outcome]:
         return
     off = _why_off(facts)
     if off is None:
-        restricted = facts.value(NAMESPACES).apparmor_restricted
-        yield Passed("on, for programs with an AppArmor profile" if restricted else "on")
+        if facts.value(NAMESPACES).apparmor_restricted:
+            yield NotApplicable("on, for root and for programs with an AppArmor profile")
+        else:
+            yield Passed("on")
         return
     config = facts.known(DAEMON_CONFIG)
     remap = config.text("userns-remap") if config else ""
@@ -55,6 +57,7 @@ def user_namespaces(facts: Facts) -> Iterator[Outcome]:
         severity=severity,
         summary=f"user namespaces are off ({off.excerpt}): {wanted}",
         evidence=(off,),
+        params=(("switch", off.source),),
     )
 
 
@@ -78,6 +81,7 @@ def _why_off(facts: Facts) -> Evidence | None:
     problems=("subuid-mapping-broken",),
     needs=(SUBIDS,),
     uses=(DAEMON_CONFIG,),
+    settles=False,  # a user who has no range at all may want one
 )
 def sub_ids(facts: Facts) -> Iterator[Outcome]:
     """Ranges that overlap let containers of one user read the files of another's."""

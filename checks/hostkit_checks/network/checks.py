@@ -7,6 +7,7 @@ from hostkit.diagnosis.check import Check, check
 from hostkit.diagnosis.finding import (
     Evidence,
     Finding,
+    NotApplicable,
     Outcome,
     Passed,
     Severity,
@@ -82,7 +83,7 @@ def bridge_netfilter(facts: Facts) -> Iterator[Outcome]:
     if kubelet:
         reasons.append((Evidence(kubelet, "this host is a Kubernetes node"), "Kubernetes"))
     if not reasons:
-        yield Passed("bridged packets bypass the filter, and nothing here needs them filtered")
+        yield NotApplicable("bridged packets bypass the filter, and nothing here needs it")
         return
     state = "is 0" if loaded else "does not exist: br_netfilter is not loaded"
     yield Finding(

@@ -49,6 +49,7 @@ def _unlooked(answer: Answer[Any], absent: str) -> Outcome | None:
     title="Is the SELinux policy for containers installed, in the version that Docker requires?",
     problems=("container-selinux-missing-or-old",),
     uses=(PACKAGES, DOCKER, SELINUX, OS_RELEASE),
+    settles=False,  # what a package to be installed requires is not known
 )
 def container_selinux(facts: Facts) -> Iterator[Outcome]:
     """An engine installed without it, from an archive or with --nodeps, has no policy."""

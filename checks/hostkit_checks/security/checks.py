@@ -14,6 +14,7 @@ from hostkit.diagnosis.finding import (
     Severity,
 )
 from hostkit.facts.daemonconfig import DAEMON_CONFIG
+from hostkit.facts.engine import DOCKER
 from hostkit.facts.fact import Facts
 from hostkit.facts.lsm import (
     APPARMOR,
@@ -24,6 +25,8 @@ from hostkit.facts.lsm import (
     SELINUX_CONFIG,
     Mode,
 )
+
+_NO_PARSER = (23, 0, 1)  # the first that goes on without apparmor_parser
 
 
 @check(
@@ -88,10 +91,12 @@ def selinux_overlay(facts: Facts) -> Iterator[Outcome]:
     title="Can the engine load its AppArmor profile?",
     problems=("apparmor-parser-missing",),
     needs=(APPARMOR,),
+    uses=(DOCKER,),
 )
 def apparmor_parser(facts: Facts) -> Iterator[Outcome]:
-    """The kernel enforces AppArmor, and the program that loads profiles is not installed."""
+    """Docker up to 23.0.0 starts no container without it, later ones have no profile then."""
     apparmor = facts.value(APPARMOR)
+    docker = facts.known(DOCKER)
     if not apparmor.enabled:
         yield NotApplicable("this kernel does not enforce AppArmor")
     elif apparmor.parser:
@@ -99,7 +104,7 @@ def apparmor_parser(facts: Facts) -> Iterator[Outcome]:
     else:
         yield Finding(
             problem="apparmor-parser-missing",
-            severity=Severity.ERROR,
+            severity=Severity.ERROR if docker and docker.version < _NO_PARSER else Severity.WARNING,
             summary="AppArmor is on and apparmor_parser is not installed",
             evidence=(Evidence(APPARMOR_ENABLED, "Y"),),
         )

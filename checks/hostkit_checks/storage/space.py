@@ -21,8 +21,10 @@ from hostkit_checks.storage.choice import CHOICE_FACTS, choice, roots_of
 FULL_PERCENT = 95
 FILLING_PERCENT = 85
 _GIB = 1 << 30
-# With this much left a large volume at 85 % is in no danger, and at 95 % not yet.
+# With this much left a large volume at 85 % is in no danger ...
 ROOM = 100 * _GIB
+# ... and with this much at 95 % no pull fails yet.
+SCARCE = 10 * _GIB
 # Less than this does not take a larger image, whatever the percentage of a small volume.
 LEAST = 1 * _GIB
 HALF_PERCENT = 50
@@ -59,7 +61,7 @@ def space(facts: Facts) -> Iterator[Outcome]:
 
 def _severity(percent: int, left: int) -> Severity | None:
     if percent >= FULL_PERCENT:
-        return Severity.ERROR if left < ROOM else Severity.WARNING
+        return Severity.ERROR if left < SCARCE else Severity.WARNING
     filling = percent >= FILLING_PERCENT and left < ROOM
     if filling or (percent >= HALF_PERCENT and left < LEAST):
         return Severity.WARNING
