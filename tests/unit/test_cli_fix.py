@@ -95,6 +95,26 @@ def test_without_a_remedy_of_its_own_it_prints_the_commands(
     assert "    sysctl -w net.ipv4.ip_forward=1" in capsys.readouterr().out
 
 
+USERNS = {"/proc/self/ns/user": "", "/etc/sysctl.d/README": ""}
+
+
+def test_only_the_switch_that_is_off_is_turned(on: On, capsys: pytest.CaptureFixture[str]) -> None:
+    limit = {"/proc/sys/user/max_user_namespaces": "0\n"}
+    on({**USERNS, **limit})
+    assert fix(FixArgs("user-namespaces-disabled", dry_run=True)) == 0
+    assert "user.max_user_namespaces from 0" in capsys.readouterr().out
+    debian = {
+        "/proc/sys/user/max_user_namespaces": "63000\n",
+        "/proc/sys/kernel/unprivileged_userns_clone": "0\n",
+    }
+    on({**USERNS, **debian})
+    with pytest.raises(Refused, match="no remedy of its own"):
+        fix(FixArgs("user-namespaces-disabled", dry_run=True))
+    said = capsys.readouterr().out
+    assert "kernel.unprivileged_userns_clone=1" in said
+    assert "max_user" not in said
+
+
 def test_the_options_make_the_arguments() -> None:
     parsed = fix_options().parse_args([CODE, "--dry-run", "--format", "json"])
     assert FixArgs(**vars(parsed)) == FixArgs(CODE, dry_run=True, format="json")
