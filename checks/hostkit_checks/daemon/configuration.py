@@ -29,13 +29,18 @@ from hostkit_checks.daemon.keys import (
     wrong_types,
 )
 
+_LOOPBACK = ("tcp://127.", "tcp://localhost", "tcp://[::1]")
 _TAKES_EMPTY = (23,)  # the first Docker that starts with an empty daemon.json
 
 
 @check(
     "daemon-json",
     title="Does dockerd understand daemon.json, in this version and in the one asked for?",
-    problems=("daemon-json-invalid", "daemon-json-unknown-key"),
+    problems=(
+        "daemon-json-invalid",
+        "daemon-json-unknown-key",
+        "daemon-json-key-without-effect",
+    ),
     uses=(DAEMON_JSON, DOCKER, TARGET),
     profiles=("docker",),
 )
@@ -142,10 +147,15 @@ def _removed_later(troubles: list[Trouble]) -> Finding:
 
 def _without_effect(setting: Setting) -> Finding:
     return Finding(
-        problem="daemon-json-unknown-key",
+        problem="daemon-json-key-without-effect",
         severity=Severity.WARNING,
         summary=f'"{setting.key}" does nothing; the key is "{WITHOUT_EFFECT[setting.key]}"',
         evidence=(Evidence(setting.source, f'"{setting.key}"', setting.line),),
+        params=(
+            ("key", setting.key),
+            ("line", str(setting.line)),
+            ("right", WITHOUT_EFFECT[setting.key]),
+        ),
     )
 
 
@@ -242,9 +252,37 @@ def daemon_hosts(facts: Facts) -> Iterator[Outcome]:
     )
 
 
+@check(
+    "daemon-api",
+    title="Is dockerd's API on the network only for those with a certificate?",
+    problems=("docker-api-unprotected",),
+    needs=(DAEMON_CONFIG,),
+    profiles=("docker",),
+)
+def daemon_api(facts: Facts) -> Iterator[Outcome]:
+    """`tls` alone encrypts and lets everybody in; only `tlsverify` asks who is there."""
+    config = facts.value(DAEMON_CONFIG)
+    hosts = config.get("hosts")
+    tcp = [word for word in config.words("hosts") if word.startswith("tcp:")]
+    if hosts is None or not tcp:
+        yield Passed("dockerd's API is on no network")
+        return
+    open_to_all = [word for word in tcp if not word.startswith(_LOOPBACK)]
+    if config.switch("tlsverify", False) or not open_to_all:
+        yield Passed(f"{tcp[0]} asks for a certificate, or is this host's own")
+        return
+    yield Finding(
+        problem="docker-api-unprotected",
+        severity=Severity.WARNING,
+        summary=f"whoever reaches {open_to_all[0]} is root here: it asks for no certificate",
+        evidence=(Evidence(hosts.source, " ".join(open_to_all), hosts.line),),
+    )
+
+
 CONFIGURATION_CHECKS: tuple[Check, ...] = (
     daemon_json,
     daemon_flags,
     socket_activation,
     daemon_hosts,
+    daemon_api,
 )

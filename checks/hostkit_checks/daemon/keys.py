@@ -92,6 +92,11 @@ _REMOVED_DRIVERS: Mapping[str, tuple[int, ...]] = {
     "overlay": (24,),
     "devicemapper": (25,),
 }
+_SOME_LEVELS = "debug, info, warn, error or fatal"
+_LOG_LEVELS = frozenset(
+    ("", "trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
+)
+_WEB = ("https://", "http://")
 _NAMES: Mapping[Kind, str] = {
     "switch": "true or false",
     "number": "a number",
