@@ -18,7 +18,7 @@ def read_bounded(path: str, limit: int = READ_LIMIT) -> tuple[bytes, bool]:
     Raises OSError; a fifo, socket, device or folder is refused with EINVAL or EISDIR
     instead of waiting for somebody to write to it.
     """
-    descriptor = _open_regular(path)
+    descriptor = open_regular(path)
     try:
         data = _read_all(descriptor, limit + 1)
     finally:
@@ -31,7 +31,7 @@ def read_tail(path: str, limit: int) -> tuple[bytes, bool]:
 
     Raises OSError, as `read_bounded` does. A file that grows meanwhile is not followed.
     """
-    descriptor = _open_regular(path)
+    descriptor = open_regular(path)
     try:
         size = os.fstat(descriptor).st_size
         os.lseek(descriptor, max(0, size - limit), os.SEEK_SET)
@@ -40,7 +40,8 @@ def read_tail(path: str, limit: int) -> tuple[bytes, bool]:
         os.close(descriptor)
 
 
-def _open_regular(path: str) -> int:
+def open_regular(path: str) -> int:
+    """A descriptor to read a regular file from. Raises OSError, as `read_bounded` does."""
     # Opening alone would start a watchdog, rewind a tape or let the writer of a fifo go on.
     _refuse_irregular(path, os.stat(path).st_mode)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)

@@ -59,13 +59,34 @@ def shorten(text: str, cells: int) -> str:
 
 
 def wrap(text: str, cells: int) -> list[str]:
-    """The words of a text on lines of at most that many cells; a longer word stands alone."""
+    """The words of a text on lines of at most that many cells; a longer word stands alone.
+
+    Chinese has no blanks; like all wide characters, its may begin a line anywhere.
+    """
     lines: list[str] = []
     line = ""
-    for word in text.split():
+    for word in (share for whole in text.split() for share in _shares(whole, cells)):
         if line and width(line) + 1 + width(word) > cells:
             lines.append(line)
             line = word
         else:
             line = f"{line} {word}" if line else word
     return [*lines, line] if line else lines
+
+
+def _shares(word: str, cells: int) -> list[str]:
+    """A word, cut beside wide characters when it is longer than a line."""
+    if word.isascii() or width(word) <= cells:
+        return [word]
+    pieces = [""]  # that are never cut: a wide character, or what stands between two
+    for character in word:
+        if width(pieces[-1][-1:]) > 1 or width(character) > 1:
+            pieces.append(character)
+        else:
+            pieces[-1] += character
+    shares = [""]
+    for piece in pieces:
+        if shares[-1] and width(shares[-1]) + width(piece) > cells:
+            shares.append("")
+        shares[-1] += piece
+    return shares

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from hostkit import plugins
-from hostkit.cli import common
+from hostkit.cli import common, invocation
 from hostkit.cli.selection import Selection
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import Diagnosis
@@ -132,10 +132,11 @@ def finish(asked: Examination, seen: Seen) -> int:
         areas=_areas(asked, seen),
         family=_family(seen),
         target=asked.arguments.target,
-        again=again(asked.command),
+        again=invocation.again(asked.command, root=True),
         exit_code=exit_code(diagnosis, asked.target.engine, asked.arguments.fail_on),
         advice=seen.advice,
         fixable=ACTIONS,
+        program=invocation.program(),
     )
     output = common.output_of(asked.arguments)
     output.write(shown(report, output))
@@ -216,10 +217,3 @@ def _areas(asked: Examination, seen: Seen) -> dict[str, str]:
     if not seen.results:
         return {}
     return {one.name: area for area, one in asked.known()}
-
-
-def again(command: Sequence[str]) -> str:
-    """The command line to type for the same again."""
-    from shlex import quote
-
-    return " ".join(("hostkit", *map(quote, command)))

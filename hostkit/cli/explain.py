@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from hostkit import plugins
-from hostkit.cli import common
+from hostkit.cli import common, invocation
 from hostkit.repair.actions import ACTIONS
 from hostkit.report import explain
 
@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
         output.write(jsonout.dump(jsonout.problem_data(problem)))
         return 0
     family = parsed.family or _own_family()
-    output.write(explain.render(problem, family, ACTIONS, output.style()))
+    output.write(explain.render(problem, family, ACTIONS, output.style(), invocation.program()))
     return 0
 
 

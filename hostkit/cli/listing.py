@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`hostkit list checks|problems`: everything that hostkit can look at or name."""
 
+import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ EXAMPLES = ("hostkit list checks", "hostkit list problems --format json")
 def options() -> ArgumentParser:
     """The options of this command."""
     made = common.parser("list", "Lists what hostkit can look at, or name.", EXAMPLES)
-    made.add_argument("what", choices=("checks", "problems"))
+    made.add_argument("what", metavar="checks|problems", choices=("checks", "problems"))
     common.add_output(made, ("text", "json"))
     return made
 
@@ -34,7 +35,8 @@ def run(arguments: Sequence[str]) -> int:
 
     headings = tuple(name for name in rows[0] if name not in JSON_ONLY) if rows else ()
     cells = [[str(row[name]) for name in headings] for row in rows]
-    output.write(table(headings, cells, output.style().width))
+    terminal = bool(output.path) or sys.stdout.isatty()
+    output.write(table(headings, cells, output.style().width if terminal else None))
     return 0
 
 

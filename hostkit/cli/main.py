@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from hostkit import __version__
+from hostkit.cli import invocation
 from hostkit.cli.streams import discard_output, open_standard_streams
 from hostkit.errors import HostkitError
 from hostkit.text import printable
@@ -48,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _dispatch(arguments)
         sys.stdout.flush()
     except HostkitError as error:
-        _complain(f"error: {error.message}", f"hint: {error.hint}" if error.hint else "")
+        hint = [f"hint: {invocation.named(error.hint)}"] if error.hint else []
+        _complain(f"error: {error.message}", *hint)
         return error.exit_code
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -71,11 +73,18 @@ def _dispatch(arguments: Sequence[str]) -> int:
         sys.stdout.write(f"hostkit {__version__}\n")
         return 0
     if arguments[0] not in COMMANDS:
-        names = ", ".join(COMMANDS)
-        raise HostkitError(f"there is no command {printable(arguments[0])}", f"commands: {names}")
+        raise HostkitError(f"there is no command {printable(arguments[0])}", _near(arguments[0]))
     command = import_module(f"hostkit.cli.{COMMANDS[arguments[0]][0]}")
     code: int = command.run(arguments[1:])
     return code
+
+
+def _near(word: str) -> str:
+    """The command that was probably meant, else all of them."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, (*COMMANDS, "--version", "--help"), n=1)
+    return f"did you mean {close[0]}?" if close else f"commands: {', '.join(COMMANDS)}"
 
 
 def _command_table() -> str:
@@ -95,7 +104,7 @@ def _own_fault(error: Exception) -> int:
 
 
 def _complain(*lines: str) -> None:
-    for line in filter(None, lines):
+    for line in lines:
         try:
             print(printable(line), file=sys.stderr, flush=True)
         except OSError:  # nobody can be told

@@ -32,7 +32,7 @@ The explanation, in Markdown.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hostkit import files, text
@@ -218,8 +218,22 @@ class Catalogue:
         return tuple(known for known in sorted(mentioned) if code in self.get(known).causes)
 
     def _nearest(self, code: str) -> str:
-        words = set(code.split("-"))
-        near = sorted(self._paths, key=lambda known: -len(words & set(known.split("-"))))[:3]
-        close = [known for known in near if words & set(known.split("-"))]
+        from difflib import get_close_matches  # noqa: PLC0415 - 3 ms, and only for a typing error
+
+        words = code.split("-")
+        scores = {known: _alike(words, known) for known in sorted(self._paths)}
+        best = max(scores.values(), default=0)
+        alike = [known for known, score in scores.items() if score == best]
+        close = (alike if best * 2 >= len(words) else get_close_matches(code, scores))[:3]
         found = f"did you mean {' or '.join(close)}? " if close else ""
         return f"{found}`hostkit list problems` names them all"
+
+
+def _alike(words: Sequence[str], code: str) -> int:
+    """How many words of a code begin with one of these.
+
+    >>> _alike(("ip", "forward"), "ipv4-forwarding-disabled")
+    2
+    """
+    known = code.split("-")
+    return sum(any(one.startswith(word) for one in known) for word in words if word)

@@ -8,12 +8,11 @@ is ever unpacked to a disk.
 
 import gzip
 import io
-import os
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
 
-from hostkit import text
+from hostkit import files, text
 from hostkit.errors import InputError
 from hostkit.value import NamedTuple
 
@@ -71,8 +70,7 @@ def refuse(path: str, reason: str) -> InputError:
 def unpack(path: str) -> Iterator[Member]:
     """The members in their order. Raises InputError for whatever is not as we write it."""
     try:
-        # Without O_NONBLOCK a fifo would wait for somebody to write to it.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = files.open_regular(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(

@@ -10,8 +10,15 @@ from hostkit.report.style import FAMILY_WORDS, Style, command_lines, hang
 _LABEL = 11
 
 
-def render(problem: Problem, family: str, fixable: frozenset[str], style: Style) -> str:
+def render(
+    problem: Problem,
+    family: str,
+    fixable: frozenset[str],
+    style: Style,
+    program: str = "hostkit",
+) -> str:
     """What it is, what it does, what it is not, how to see it and how to mend it."""
+    fix = f"{program} fix {problem.code} --dry-run"
     lines = _title(problem, style)
     parts = [
         lines,
@@ -19,7 +26,10 @@ def render(problem: Problem, family: str, fixable: frozenset[str], style: Style)
         list(_body(problem.explanation, style.width)),
         [line for one in problem.mistaken_for for line in _field("not", one, style)],
         _commands("confirm", problem.confirm, style),
-        *(_remedy(problem, remedy, family, fixable, style) for remedy in problem.remedies),
+        *(
+            _remedy(remedy, family, fix if remedy.action in fixable else "", style)
+            for remedy in problem.remedies
+        ),
         [
             line
             for bad in problem.harmful
@@ -45,18 +55,16 @@ def _commands(label: str, commands: tuple[str, ...], style: Style) -> list[str]:
     return [f"{label:<{_LABEL}}{lines[0].lstrip()}", *lines[1:]] if lines else []
 
 
-def _remedy(
-    problem: Problem, remedy: Remedy, family: str, fixable: frozenset[str], style: Style
-) -> list[str]:
+def _remedy(remedy: Remedy, family: str, fix: str, style: Style) -> list[str]:
     lines = _field("fix", remedy.summary, style)
     for name, value in (
         ("risk", remedy.risk),
         ("interrupts", remedy.interrupts),
-        ("undo", remedy.undo),
+        ("undo", remedy.undo_for({})),
     ):
         lines += hang(f"{name}: ", value, style.width, indent=_LABEL) if value else []
-    if remedy.action in fixable:
-        lines.append(f"{'':<{_LABEL}}hostkit fix {problem.code} --dry-run")
+    if fix:
+        lines += command_lines(fix, style.width, _LABEL)
     mine = remedy.commands_for(family, {})
     named = sorted(remedy.commands, key=lambda name: (name != family, FAMILIES.index(name)))
     for name in named:

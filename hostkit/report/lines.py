@@ -13,7 +13,7 @@ from hostkit import text
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.rank import Ranked
-from hostkit.report.model import Report, counts, plural, safe_params, unknowns
+from hostkit.report.model import Report, counts, plural, unknowns
 from hostkit.report.text import Verbosity, located
 
 WORDS_LIMIT = 400
@@ -69,20 +69,21 @@ def _finding(report: Report, kind: str, one: Ranked) -> str:
 
 
 def _fix(report: Report, one: Ranked) -> str:
-    if not one.problem.remedies:
+    """What mends it in words: the first of several commands seldom does it alone."""
+    if not one.remedies:
         return ""
-    remedy = one.problem.remedies[0]
+    remedy = one.remedies[0]
     if remedy.action in report.fixable and report.diagnosis.source == "live":
-        return f"; fix: hostkit fix {one.problem.code}"
-    commands = remedy.commands_for(report.family, safe_params(one.finding))
-    return f"; fix: {commands[0] if commands else remedy.summary}"
+        return f"; fix: {remedy.summary}: {report.program} fix {one.problem.code}"
+    return f"; fix: {remedy.summary}"
 
 
 def _summary(report: Report) -> str:
     number = counts(report.diagnosis)
     return (
         f"{plural(number.error, 'error')}, {plural(number.warning, 'warning')}, "
-        f"{number.unknown} unknown, {number.passed} passed; exit code {report.exit_code}"
+        f"{number.info} info, {number.unknown} unknown, {number.passed} passed; "
+        f"exit code {report.exit_code}"
     )
 
 

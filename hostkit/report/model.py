@@ -22,8 +22,8 @@ class Report(NamedTuple):
 
     `identity` is what the header says of the host; `areas` maps a check's name to its
     area; `family` chooses among a remedy's commands; `target` is what `--for` named;
-    `again` is the command line that a person would repeat; `fixable` are the actions
-    `hostkit fix` knows; `advice` ranks the storage drivers.
+    `again` is the command line to repeat as root; `program` is how hostkit is called here;
+    `fixable` are the actions `hostkit fix` knows; `advice` ranks the storage drivers.
     """
 
     diagnosis: Diagnosis
@@ -35,6 +35,7 @@ class Report(NamedTuple):
     exit_code: int
     advice: Advice | None = None
     fixable: frozenset[str] = frozenset()
+    program: str = "hostkit"
 
     def present(self) -> tuple[Ranked, ...]:
         """The findings that are so, most important root cause first."""

@@ -47,27 +47,31 @@ def command_lines(command: str, cells: int, indent: int) -> list[str]:
     ["  echo 'a b' \\", '    > /etc/x']
     >>> command_lines("# reboot when it suits", 14, 2)
     ['  # reboot', '  # when it', '  # suits']
+    >>> command_lines("systemctl restart docker  # a minute", 25, 0)
+    ['# a minute', 'systemctl restart docker']
     """
     margin = " " * indent
     lines: list[str] = []
     for raw in command.split("\n"):
         line = text.printable(raw).rstrip()
-        if line.lstrip().startswith("#"):
-            words = text.wrap(line.lstrip("# "), max(1, cells - indent - 2))
-            lines.extend(f"{margin}# {part}" for part in words)
-            continue
         if text.width(line) + indent <= cells or "<<" in command:
             lines.append(margin + line)
             continue
-        lines.extend(_folded(_shell_words(line), margin, cells))
+        words = _shell_words(line)
+        if words[-1].startswith("#"):  # a comment that does not fit stands before its command
+            comment = text.wrap(words.pop().lstrip("# "), max(1, cells - indent - 2))
+            lines.extend(f"{margin}# {part}" for part in comment)
+        if words:
+            lines.extend(_folded(words, margin, cells))
     return lines
 
 
 def _folded(words: list[str], margin: str, cells: int) -> list[str]:
     lines: list[str] = []
     current = margin + words[0]
-    for word in words[1:]:
-        if text.width(current) + 1 + text.width(word) + 2 > cells:
+    for at, word in enumerate(words[1:], 2):
+        mark = 2 if at < len(words) else 0  # the last line ends without a backslash
+        if text.width(current) + 1 + text.width(word) + mark > cells:
             lines.append(current + " \\")
             current = f"{margin}  {word}"
         else:

@@ -121,10 +121,10 @@ def _block(report: Report, block: Block, style: Style) -> list[str]:
         for evidence in root.finding.evidence[:EVIDENCE_SHOWN]:
             lines += hang("--> ", located(evidence), style.width, indent=2)
     lines += hang("why: ", first.problem.harm or first.problem.title, style.width, indent=2)
-    for label, remedy in zip(REMEDY_LABELS, first.problem.remedies, strict=False):
+    for label, remedy in zip(REMEDY_LABELS, first.remedies, strict=False):
         lines += _remedy(report, first, remedy, label, style)
-    if len(first.problem.remedies) > len(REMEDY_LABELS):
-        lines += hang("more: ", f"hostkit explain {first.problem.code}", style.width, indent=2)
+    if len(first.remedies) > len(REMEDY_LABELS):
+        lines += hang("more: ", f"{report.program} explain {first.problem.code}", style.width, 2)
     if first.finding.severity is not Severity.INFO:
         lines += _warnings(first, style)
     if block.consequences:
@@ -162,7 +162,7 @@ def _remedy(report: Report, one: Ranked, remedy: Remedy, label: str, style: Styl
     lines = hang(label, remedy.summary + _price(remedy), style.width, indent=2)
     indent = 2 + len(label)
     if remedy.action in report.fixable and report.diagnosis.source == "live":
-        lines.append(" " * indent + f"hostkit fix {one.problem.code}")
+        lines += command_lines(f"{report.program} fix {one.problem.code}", style.width, indent)
         lines += [" " * indent + "or by hand:"] if remedy.commands else []
     params = safe_params(one.finding)
     commands = remedy.commands_for(report.family, params)
@@ -267,6 +267,6 @@ def _totals(report: Report, style: Style) -> list[str]:
     lines[0] = style.paint("bold", lines[0])
     present = report.present()
     if present:
-        explain = f"hostkit explain {present[0].finding.problem}"
+        explain = f"{report.program} explain {present[0].finding.problem}"
         lines += hang("more: ", explain, style.width)
     return lines

@@ -43,7 +43,13 @@ def test_help_of_each_command_has_an_example(command: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("prefligth",), "prefligth"),
+        (("prefligth",), "did you mean preflight?"),
+        (("docter",), "did you mean doctor?"),
+        (("--verson",), "did you mean --version?"),
+        (("xyz",), "commands: preflight"),
+        (("list",), "required: checks|problems"),
+        (("preflight", "--snapshot", "/tmp"), "cannot open /tmp: Is a directory"),
+        (("explain", "ip-forward"), "did you mean ipv4-forwarding-disabled"),
         (("preflight", "--fail-on", "sometimes"), "--fail-on"),
         (("preflight", "--for", "lxd"), "lxd"),
         (("preflight", "--for", "docker@new"), "docker@new"),

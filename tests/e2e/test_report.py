@@ -100,6 +100,12 @@ def test_lists_fit_and_are_json_too(command: str) -> None:
     assert {"area", "title"} <= set(listed[0])
 
 
+def test_a_list_in_a_pipe_has_one_line_each() -> None:
+    piped = hostkit("list", "problems").out.splitlines()
+    listed = json.loads(hostkit("list", "problems", "--format", "json").out)
+    assert len(piped) == len(listed) + 2
+
+
 def test_explain_shows_everything_that_the_catalogue_says() -> None:
     shown = hostkit("explain", CODE).out
     for label in ("harm", "not", "confirm", "fix", "do not", "source"):

@@ -131,6 +131,24 @@ def test_the_command_to_repeat_is_quoted() -> None:
     assert again(("doctor", "a b; reboot")) == "hostkit doctor 'a b; reboot'"
 
 
+def test_commands_we_print_are_named_as_they_have_to_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = tmp_path / "hostkit"
+    started.write_text("#!/bin/sh\n")
+    started.chmod(0o755)
+    monkeypatch.setattr("sys.argv", [str(started), "list"])
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    hint = "`hostkit list checks` or sudo hostkit collect"
+    assert program() == str(started)
+    assert named(hint) == f"`{started} list checks` or sudo {started} collect"
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin")
+    assert program() == "hostkit"
+    assert program(root=True) == str(started)  # sudo has a PATH of its own
+    assert named(hint) == f"`hostkit list checks` or sudo {started} collect"
+    assert named("a file of hostkit, /opt/hostkit list") == "a file of hostkit, /opt/hostkit list"
+
+
 def read(tmp_path: Path, data: bytes) -> tuple[list[str], list[str]]:
     path = tmp_path / "text"
     path.write_bytes(data)

@@ -12,7 +12,7 @@ from hostkit.facts.processes import ENGINE_PROCESSES
 from hostkit.facts.trace import ENGINE_TRACE
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import FileStat
-from tests.fakes import FakeHost
+from tests.fakes import FakeHost, fake_stat
 
 _NEVER_S = 60.0
 
@@ -122,7 +122,21 @@ def test_a_folder_that_does_not_answer_is_a_trace_of_an_engine(stuck: threading.
 
     assert isinstance(Facts(Stuck(), fact_s=0.1).get(ENGINE_TRACE), Unreadable)
     assert isinstance(Facts(FakeHost()).get(ENGINE_TRACE), Absent)
-    assert isinstance(Facts(FakeHost({"/usr/bin/podman": ""})).get(ENGINE_TRACE), Known)
+
+
+@pytest.mark.parametrize(
+    ("stat", "trace"),
+    [
+        (fake_stat(size=4096, mode=0o755), Known),
+        (fake_stat(size=0, mode=0o755), Absent),  # `touch dockerd`, an installation cut off
+        (fake_stat(size=4096, mode=0o644), Absent),
+        (fake_stat(kind="folder", mode=0o755, size=4096), Absent),
+    ],
+)
+def test_only_a_program_that_can_run_is_a_trace_of_an_engine(
+    stat: FileStat, trace: type[object]
+) -> None:
+    assert isinstance(Facts(FakeHost(stats={"/usr/sbin/dockerd": stat})).get(ENGINE_TRACE), trace)
 
 
 def test_daemons_among_too_many_processes_are_not_known() -> None:

@@ -155,7 +155,7 @@ def test_commands_are_those_of_the_family() -> None:
 
 def test_every_family_is_shown_when_none_is_ours() -> None:
     said = shown(made(ranked("pool-full"), family="any"))
-    assert "lvextend --apt {pool}" in said
+    assert "lvextend --apt POOL" in said
     assert "(yum):" in said
 
 
@@ -164,9 +164,9 @@ def test_every_family_is_shown_when_none_is_ours() -> None:
 )
 def test_no_value_of_a_host_gets_into_a_command_unless_plain(value: str) -> None:
     report = made(ranked("pool-full", params=(("pool", value),)))
-    assert "lvextend {pool}" in shown(report)
+    assert "lvextend POOL" in shown(report)
     (finding,) = jsonout.as_data(report)["findings"]
-    assert finding["remedies"][0]["commands_here"] == ["lvextend {pool}"]
+    assert finding["remedies"][0]["commands_here"] == ["lvextend POOL"]
 
 
 def test_hostkit_fix_is_offered_only_for_this_machine() -> None:
@@ -179,6 +179,28 @@ def test_hostkit_fix_is_offered_only_for_this_machine() -> None:
 
 def test_the_actions_are_those_that_repair_has() -> None:
     assert set(REPAIRS) == ACTIONS
+
+
+def test_commands_of_ours_are_named_as_they_were_started() -> None:
+    report = made(ranked("pool-full"), fixable=ACTIONS, program="./bin/hostkit")
+    assert "  ./bin/hostkit fix pool-full" in shown(report)
+    assert "more: ./bin/hostkit explain pool-full" in shown(report)
+    one = problem("pool-full")
+    said = explain.render(one, "yum", ACTIONS, Style(80), report.program)
+    assert "  ./bin/hostkit fix pool-full" in said
+
+
+def test_a_line_says_the_remedy_not_its_first_command() -> None:
+    by_hand = lines.render(made(ranked("pool-full")))
+    assert "; fix: grow the pool\n" in by_hand
+    assert "lvextend" not in by_hand
+    itself = lines.render(made(ranked("pool-full"), fixable=ACTIONS))
+    assert "; fix: grow the pool: hostkit fix pool-full\n" in itself
+
+
+def test_the_summary_line_counts_every_severity() -> None:
+    said = lines.render(made(ranked("small", Severity.INFO)))
+    assert "summary - - 0 errors, 0 warnings, 1 info, 0 unknown" in said
 
 
 def test_harmful_advice_is_warned_of() -> None:
@@ -288,6 +310,29 @@ def test_a_folded_command_is_the_same_command(words: list[str], cells: int) -> N
 def test_wrapped_lines_fit(words: str, cells: int) -> None:
     for line in hang("fix: ", words, cells, indent=2):
         assert text.width(line) <= cells or " " not in line.strip().removeprefix("fix: ")
+
+
+def test_a_comment_that_does_not_fit_stands_before_its_command() -> None:
+    said = command_lines("docker container prune  # stopped ones: look at them first", 40, 2)
+    assert said == ["  # stopped ones: look at them first", "  docker container prune"]
+
+
+def test_a_here_document_stays_as_it_is() -> None:
+    said = command_lines("cat > /etc/x <<E\n# a comment that is much too long to fit\nE", 20, 2)
+    assert said[1] == "  # a comment that is much too long to fit"
+
+
+@given(st.text(alphabet="数据ab", max_size=200), st.integers(4, 40))
+def test_chinese_is_wrapped_although_it_has_no_blanks(words: str, cells: int) -> None:
+    wrapped = text.wrap(words, cells)
+    assert "".join(wrapped) == words
+    for line in wrapped:
+        assert text.width(line) <= cells or line.isascii()
+
+
+def test_a_table_for_a_pipe_has_one_line_a_row() -> None:
+    said = table(("area", "title"), [["storage", "many words " * 20]], None)
+    assert len(said.splitlines()) == 3
 
 
 def test_tables_fit_and_wrap_their_last_column() -> None:
