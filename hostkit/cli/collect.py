@@ -11,14 +11,11 @@ from hostkit import plugins
 from hostkit.cli import common, invocation
 from hostkit.diagnosis.runner import facts_of
 from hostkit.facts.dataroot import VOLUMES
-from hostkit.facts.dataroot import VOLUMES
 from hostkit.facts.engine import CONTAINERD, DOCKER, PODMAN
 from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.kernel import KERNEL
 from hostkit.facts.logs import LOGS
 from hostkit.facts.osrelease import OS_RELEASE
-from hostkit.facts.target import ENGINES, TARGET, Target
-from hostkit.host.answer import Known
 from hostkit.facts.target import ENGINES, TARGET, Target
 from hostkit.host.answer import Known
 from hostkit.host.local import LocalHost

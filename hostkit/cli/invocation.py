@@ -18,7 +18,7 @@ def program(*, root: bool = False) -> str:
     sudo looks only into the system's own folders (secure_path in sudoers(5)).
     """
     started = sys.argv[0]
-    if os.path.basename(started) == "__main__.py":
+    if started.endswith(f"/{NAME}/__main__.py"):
         return f"{sys.executable} -m {NAME}"
     if os.path.basename(started) != NAME or not os.path.exists(started):
         return NAME
