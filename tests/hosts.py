@@ -155,9 +155,10 @@ class _Builder:
         if modules is not None:
             self._modules(modules)
         if "config" in said:
-            self.files[f"/boot/config-{release}"] = "".join(
-                f"CONFIG_{one}\n" for one in said["config"].split()
-            )
+            own = {one.partition("=")[0]: one for one in said["config"].split()}
+            besides = {one.partition("=")[0]: one for one in said["config_besides"].split()}
+            words = (besides | own).values()
+            self.files[f"/boot/config-{release}"] = "".join(f"CONFIG_{one}\n" for one in words)
 
     def _modules(self, modules: Table) -> None:
         release = self.kernel
@@ -429,6 +430,7 @@ def stray(said: Mapping[str, Any]) -> set[str]:
     """Keys that no part of the loader reads: a slip of the pen in a description."""
     known = {
         "about", "like", "kernel", "cmdline", "filesystems", "namespaces", "modules", "config",
+        "config_besides",
         "cgroups", "mounts", "xfs_ftype", "spaces", "packages", "units", "init", "processes",
         "listening", "links", "blocks", "dmsetup", "lvs", "logs", "programs", "libraries", "files",
         "folders", "stats", "symlinks", "commands", "taken_at", "target",

@@ -46,6 +46,7 @@ PREFLIGHT: dict[str, tuple[str, ...]] = {
         "I daemon-json-unknown-key",
         USERNS,
     ),
+    "centos7-dnat-missing": ("E iptables-kernel-module-missing", "I dm-module-missing"),
     "centos7-docker26-orphaned": ("E storage-data-orphaned", USERNS),
     "centos7-firewalld-restarted": ("E iptables-chains-flushed", USERNS),
     "centos7-forwarding-off": ("E ipv4-forwarding-disabled", USERNS),
@@ -101,7 +102,10 @@ PREFLIGHT: dict[str, tuple[str, ...]] = {
 }
 
 # What the logs of the host add to that for `hostkit doctor`, which gives no advice on storage.
-FROM_LOGS: dict[str, tuple[str, ...]] = {"centos7-not-rebooted": ("E~ no-loop-devices",)}
+FROM_LOGS: dict[str, tuple[str, ...]] = {
+    "centos7-dnat-missing": ("I?- iptables-chains-flushed",),
+    "centos7-not-rebooted": ("E~ no-loop-devices",),
+}
 
 # Checks that cannot look, because this host truly does not say it.
 UNKNOWN: dict[str, set[str]] = {
@@ -111,6 +115,7 @@ UNKNOWN: dict[str, set[str]] = {
         "iptables-backends",
         "iptables-modules",
         "kernel-config",
+        "kernel-features",
         "overlay-module",
     },
     # The kernel, its modules and its configuration are the provider's.
@@ -122,6 +127,7 @@ UNKNOWN: dict[str, set[str]] = {
         "iptables-backends",
         "iptables-modules",
         "kernel-config",
+        "kernel-features",
     },
 }
 
@@ -131,6 +137,7 @@ REMEDIES = {
     "centos7-dead-mirror": ("yum", ("daemon.json", "systemctl reload docker")),
     "centos7-direct-lvm": ("yum", ("docker image save",)),
     "centos7-direct-lvm-unmonitored": ("yum", ("yum install", "lvchange --monitor y docker/th")),
+    "centos7-dnat-missing": ("yum", ("kernel",)),
     "centos7-docker26-orphaned": ("yum", ("yum downgrade docker-ce", '"devicemapper"')),
     "centos7-firewalld-restarted": ("yum", ("systemctl restart docker",)),
     "centos7-forwarding-off": ("yum", ("sysctl",)),

@@ -65,10 +65,26 @@ _START: tuple[Signature, ...] = (
         reach=160,
     ),
     # systemd, docker.socket with SocketGroup=docker.
+    # Newer ones quote the name.
+    *(
+        Signature(
+            problem="systemd-socket-activation-missing",
+            anchors=(anchor,),
+            summary="docker.socket cannot be opened: there is no group docker",
+        )
+        for anchor in (
+            "Failed to resolve group docker",
+            "Failed to resolve group 'docker'",
+            'Failed to resolve group "docker"',
+        )
+    ),
+    # systemd, any unit whose Group= or SocketGroup= does not exist (systemd.exec(5)).
     Signature(
         problem="systemd-socket-activation-missing",
-        anchors=("Failed to resolve group docker",),
-        summary="docker.socket cannot be opened: there is no group docker",
+        anchors=("status=216/GROUP",),
+        pattern=r"docker\.socket",
+        summary="docker.socket cannot be given to its group, which does not exist",
+        reach=300,
     ),
     # dockerd: first wording until 23.0, second ("still running") from 23.0 on.
     Signature(
@@ -95,8 +111,8 @@ _START: tuple[Signature, ...] = (
     # dockerd, when a container with a missing socket as its volume made a folder of it.
     Signature(
         problem="docker-sock-not-a-socket",
-        anchors=("can't create unix socket",),
-        pattern=r"can't create unix socket (?P<path>/\S+): is a directory",
+        anchors=("an't create unix socket",),
+        pattern=r"an't create unix socket (?P<path>/\S+): is a directory",
         summary="{path} is a folder",
     ),
 )
@@ -192,9 +208,18 @@ _CLIENT: tuple[Signature, ...] = (
     Signature(
         problem=_NO_DAEMON,
         anchors=("docker.service",),
-        pattern=r"[Uu]nit docker\.service (?:could not be found|not found|is masked)",
-        summary="systemd cannot start docker.service: it is masked or not installed",
+        pattern=r"[Uu]nit docker\.service is masked",
+        summary="docker.service is masked: nothing can start it",
         reach=120,
+        says=(("docker", "masked"),),
+    ),
+    Signature(
+        problem=_NO_DAEMON,
+        anchors=("docker.service",),
+        pattern=r"[Uu]nit docker\.service (?:could not be found|not found)",
+        summary="systemd knows no docker.service: Docker is not installed, or not as a service",
+        reach=120,
+        says=(("docker", "absent"),),
     ),
     # podman's remote client.
     Signature(
@@ -288,6 +313,15 @@ _CLIENT: tuple[Signature, ...] = (
         anchors=("error during connect:",),
         pattern=r"docker\.sock[^ ]*: (?:unexpected )?EOF(?!\w)",
         summary="the daemon ended the connection without an answer",
+        certainty=Certainty.POSSIBLE,
+        reach=300,
+    ),
+    # The same, seen by a client that was still writing.
+    Signature(
+        problem="daemon-connection-eof",
+        anchors=("error during connect:", "connection reset by peer"),
+        pattern=r"docker\.sock: (?:read|write): connection reset by peer",
+        summary="the daemon cut the connection off without an answer",
         certainty=Certainty.POSSIBLE,
         reach=300,
     ),

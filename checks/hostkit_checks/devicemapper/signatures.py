@@ -6,7 +6,7 @@ from hostkit.diagnosis.signature import Signature
 from hostkit_checks.devicemapper.pool_messages import POOL
 
 _KERNEL: tuple[Signature, ...] = (
-    # The dynamic linker (glibc) for docker 1.8 to 18.04 from an rpm; systemd shortens the
+    # The dynamic linker (glibc) for docker before 18.05 from an rpm; systemd shortens the
     # line in the middle, so the end is not asked for.
     Signature(
         "libdevmapper-too-old",

@@ -39,6 +39,7 @@ _OF_BACKEND: dict[Backend, tuple[tuple[str, ...], ...]] = {
     Backend.NFT: (("nf_tables",), ("nft_compat",)),
 }
 _OF_IPV6 = (("ip6_tables",), ("ip6table_nat",))
+_XT_NAT_SINCE = "3.7"  # the targets DNAT and SNAT; before, they were part of iptable_nat
 _IP6TABLES_BY_DEFAULT = (27,)
 
 
@@ -95,6 +96,9 @@ def iptables_modules(facts: Facts) -> Iterator[Outcome]:
         return
     program = facts.known(IPTABLES)
     wanted = (*_COMMON, *(_OF_BACKEND[program.backend] if program else ()))
+    kernel = facts.known(KERNEL)
+    if program and program.backend is Backend.LEGACY and kernel and kernel.at_least(_XT_NAT_SINCE):
+        wanted += (("xt_nat",),)
     yield from _judge(facts, wanted, "iptables-kernel-module-missing", Severity.ERROR)
 
 
