@@ -23,8 +23,8 @@ FOLDERS = (
     "/usr/lib/sysctl.d",
     "/lib/sysctl.d",
 )
-# Read last by procps `sysctl --system`; systemd reads it only through a link in a folder
-# above (99-sysctl.conf on Debian and RHEL).
+# Read last where an init script boots; systemd reads it only through a link in a folder
+# above: 99-sysctl.conf on RHEL and on Debian to 12, none on Debian 13.
 MAIN_FILE = "/etc/sysctl.conf"
 # The kernel's other names for one switch (Documentation/networking/ip-sysctl.rst).
 ALIASES: Mapping[str, str] = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
@@ -112,7 +112,8 @@ def _files(host: Host) -> tuple[tuple[str, ...], tuple[Unreadable, ...]]:
                     chosen.setdefault(name, f"{folder}/{name}")
     paths = [chosen[name] for name in sorted(chosen)]
     main = host.stat(MAIN_FILE)
-    if isinstance(main, Known) and main.value not in _stats(host, paths):
+    systemd = isinstance(host.stat("/run/systemd/system"), Known)
+    if isinstance(main, Known) and not systemd and main.value not in _stats(host, paths):
         paths.append(MAIN_FILE)
     return tuple(paths), tuple(unreadable)
 
