@@ -41,7 +41,7 @@ def daemon_running(facts: Facts) -> Iterator[Outcome]:
         yield Passed(f"dockerd runs as process {running[0].pid}")
         return
     if isinstance(engine, Absent):
-        yield NotApplicable("Docker is not installed")
+        yield NotApplicable("Docker is not installed", (("docker", "absent"),))
         return
     if isinstance(engine, Unreadable):
         yield Unknown(f"{engine.source}: {engine.reason}", needs_root=engine.needs_root)
@@ -70,6 +70,7 @@ def _not_running(unit: Unit | None) -> Finding:
             severity=Severity.WARNING,
             summary="Docker is installed, and no dockerd runs",
             evidence=(Evidence("/proc", "no process is a dockerd"),),
+            params=(("docker", "installed"),),
         )
     failed = unit.state == "failed" or unit.sub == _CRASHED
     said = f"{unit.name}: {unit.state} ({unit.sub})"
@@ -84,6 +85,7 @@ def _not_running(unit: Unit | None) -> Finding:
         severity=Severity.ERROR if failed or unit.load == "masked" else Severity.WARNING,
         summary=f"{unit.name} {why}",
         evidence=(Evidence("systemctl show docker.service", said),),
+        params=(("docker", "masked" if unit.load == "masked" else "installed"),),
     )
 
 
