@@ -7,9 +7,10 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
-from hostkit import plugins
+from hostkit import files, plugins
 from hostkit.cli import common, invocation
 from hostkit.diagnosis.runner import facts_of
+from hostkit.errors import InputError
 from hostkit.facts.dataroot import VOLUMES
 from hostkit.facts.engine import CONTAINERD, DOCKER, PODMAN
 from hostkit.facts.fact import Fact, Facts
@@ -19,15 +20,17 @@ from hostkit.facts.osrelease import OS_RELEASE
 from hostkit.facts.target import ENGINES, TARGET, Target
 from hostkit.host.answer import Known
 from hostkit.host.local import LocalHost
-from hostkit.host.record import Recorder, write_snapshot
+from hostkit.host.record import Recorder, pack, write_snapshot
 from hostkit.report.model import plural
 from hostkit.text import printable
 
 EXAMPLES = (
     "sudo hostkit collect",
     "sudo hostkit collect -o web07.tar.gz",
+    "ssh root@web07 hostkit collect -o - > web07.tar.gz",
     "hostkit preflight --snapshot web07.tar.gz",
 )
+STDOUT = "-"
 # What no check declares and a report shows all the same.
 SHOWN: tuple[Fact[Any], ...] = (OS_RELEASE, KERNEL, DOCKER, PODMAN, CONTAINERD, LOGS)
 
@@ -42,7 +45,11 @@ def options() -> ArgumentParser:
         EXAMPLES,
     )
     made.add_argument(
-        "-o", "--output", metavar="FILE", default="", help="default: hostkit-HOST-TIME.tar.gz here"
+        "-o",
+        "--output",
+        metavar="FILE",
+        default="",
+        help="default: hostkit-HOST-TIME.tar.gz here; - is standard output",
     )
     return made
 
@@ -50,16 +57,30 @@ def options() -> ArgumentParser:
 def run(arguments: Sequence[str]) -> int:
     """Ask everything once and keep the answers."""
     parsed = options().parse_args(arguments)
+    piped = parsed.output == STDOUT
+    if piped and sys.stdout.isatty():
+        raise InputError("a snapshot is not for a terminal", "pipe it on, or name a file: -o FILE")
     recorder = Recorder(LocalHost())
     record(recorder)
-    path: str = parsed.output or _default_name(recorder)
-    secrets = write_snapshot(recorder, path)
+    path = "standard output" if piped else parsed.output or _default_name(recorder)
+    secrets = _pipe(recorder) if piped else write_snapshot(recorder, path)
     answers = plural(len(recorder.answers()), "answer")
-    print(f"{printable(path)}: {answers}, {plural(secrets, 'secret')} taken out")
+    said = f"{printable(path)}: {answers}, {plural(secrets, 'secret')} taken out"
+    print(said, file=sys.stderr if piped else sys.stdout)
     if not recorder.privileged:
         as_root = invocation.again(("collect", *arguments), root=True)
         print(f"not everything can be read without root: sudo {as_root}", file=sys.stderr)
     return 0
+
+
+def _pipe(recorder: Recorder) -> int:
+    """Write the snapshot to whoever reads our output; return the number of secrets."""
+    data, secrets = pack(recorder)
+    try:
+        files.write_all(sys.stdout.fileno(), data)
+    except OSError as error:
+        raise InputError(f"standard output cannot be written: {error.strerror}") from error
+    return secrets
 
 
 def record(recorder: Recorder) -> None:
@@ -71,8 +92,6 @@ def record(recorder: Recorder) -> None:
     for fact in wanted:
         facts.get(fact)
     loaded.fitness(facts)
-    for engine in ENGINES:  # what depends on --for, whichever is asked for later
-        Facts(recorder, {TARGET: Known(Target(engine), "--for")}).get(VOLUMES)
     for engine in ENGINES:  # what depends on --for, whichever is asked for later
         Facts(recorder, {TARGET: Known(Target(engine), "--for")}).get(VOLUMES)
     native = Facts(recorder, prefer_native=True)

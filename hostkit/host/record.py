@@ -92,9 +92,7 @@ def write_snapshot(recorder: Recorder, path: str) -> int:
     """
     if os.path.lexists(path):
         raise InputError(f"{text.printable(path)} exists already", "name another file: -o FILE")
-    manifest, members = _encode(recorder)
-    head = archive.Member(MANIFEST, json.dumps(manifest, indent=1).encode())
-    data = archive.pack((head, *members), int(recorder.taken_at))
+    data, secrets = pack(recorder)
     try:
         files.write_atomic(path, data, mode=0o600)
     except OSError as error:
@@ -103,7 +101,15 @@ def write_snapshot(recorder: Recorder, path: str) -> int:
         if error.errno in (errno.ENOENT, errno.EACCES, errno.EROFS, errno.EPERM):
             hint = "name a file in a folder that you may write to: -o FILE"
         raise InputError(f"cannot write {text.printable(path)}: {reason}", hint) from error
-    return sum(entry["redactions"] for entry in manifest["questions"])
+    return secrets
+
+
+def pack(recorder: Recorder) -> tuple[bytes, int]:
+    """The snapshot's bytes without secrets, and how many were taken out."""
+    manifest, members = _encode(recorder)
+    head = archive.Member(MANIFEST, json.dumps(manifest, indent=1).encode())
+    data = archive.pack((head, *members), int(recorder.taken_at))
+    return data, sum(entry["redactions"] for entry in manifest["questions"])
 
 
 def _encode(recorder: Recorder) -> tuple[dict[str, Any], list[archive.Member]]:

@@ -3,13 +3,14 @@
 
 import json
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hostkit.facts.target import ENGINES
-from tests.e2e.command import FORWARDING, hostkit
+from tests.e2e.command import FORWARDING, HOSTKIT, PLAIN, hostkit, on_terminal
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +84,15 @@ def test_a_snapshot_and_a_host_exclude_each_other(snapshot: Path) -> None:
 def test_a_snapshot_answers_for_every_engine(snapshot: Path, target: str) -> None:
     kept = hostkit("preflight", "--for", target, "--snapshot", str(snapshot), "--format", "json")
     assert "not collected" not in kept.out
+
+
+def test_a_snapshot_can_be_piped_but_not_shown(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*HOSTKIT, "collect", "-o", "-"], capture_output=True, env=PLAIN, cwd=tmp_path, check=True
+    )
+    path = tmp_path / "piped.tar.gz"
+    path.write_bytes(done.stdout)
+    assert answers("preflight", "--snapshot", str(path))["source"] == "snapshot"
+    assert b"secrets taken out" in done.stderr
+    assert on_terminal("collect", "-o", "-") == ""
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
