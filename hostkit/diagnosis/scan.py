@@ -20,6 +20,7 @@ _NARROWEST, _WIDEST, _SCREEN = 30, 250, 500  # cells, cells, lines of a copied s
 # Terminal colours, and what logs in JSON or logfmt put before quotes, tabs and newlines.
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]")
 _ESCAPE = re.compile(r"""\\+(["'/])|\\+[nrt](?![a-z0-9])|\\+u00(2[267]|3[ce])""")
+_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")  # as web pages show them
 
 
 class Hit(NamedTuple):
@@ -55,6 +56,8 @@ def flatten(lines: Sequence[str], first_line: int = 1, glue: str = " ") -> Flat:
         cut = line[:LINE_LIMIT]
         if "\x1b" in cut:
             cut = _ANSI.sub("", cut)
+        if not cut.isascii():
+            cut = cut.translate(_QUOTES)
         if "\\" in cut:
             cut = _ESCAPE.sub(_unescape, cut)
         piece = " ".join(cut.split()) + glue

@@ -49,6 +49,11 @@ def test_a_mangled_message_is_found(mangled: str) -> None:
     assert problems(mangled) == ["iptables-chains-flushed"]
 
 
+def test_the_quotes_of_a_web_page_are_plain_ones() -> None:
+    mounted = Signature("x", ("cgroup isn't mounted",), "x", pattern='"docker"')
+    assert problems("\u201cdocker\u201d: Devices cgroup isn\u2019t mounted", mounted) == ["x"]
+
+
 def test_a_pattern_that_does_not_match_is_no_hit() -> None:
     assert problems("iptables: No chain/target/match by that name.") == []
 

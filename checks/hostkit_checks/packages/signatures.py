@@ -159,7 +159,7 @@ _REPOSITORIES: tuple[Signature, ...] = (
     Signature(
         problem=_EOL,
         anchors=("mirror.centos.org/",),
-        pattern=r"mirror\.centos\.org/\S+.{0,80}?404",
+        pattern=r"mirror\.centos\.org/\S{1,160}.{0,80}?404",
         summary="this CentOS release is no longer on mirror.centos.org",
         reach=240,
     ),
@@ -202,7 +202,7 @@ _REPOSITORIES: tuple[Signature, ...] = (
     Signature(
         problem=_SERVER,
         anchors=("dockerproject.org/",),
-        pattern=r"(?:yum|apt)\.dockerproject\.org/\S+.{0,160}?(?:40[34]|[Ee]rror|[Ff]ailed)",
+        pattern=r"(?:yum|apt)\.dockerproject\.org/\S{1,160}.{0,80}?(?:40[34]|[Ee]rror|[Ff]ailed)",
         summary="dockerproject.org, Docker's repository of before 2017, is closed",
         reach=300,
     ),
