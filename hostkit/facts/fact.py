@@ -115,7 +115,7 @@ class Facts:
     def _wait(self, fact: Fact[Any], pending: _Pending | None) -> None:
         """Until another thread, made for it when there is none, has the answer."""
         left = self._deadline - time.monotonic()
-        reason = f"no answer within {self._fact_s:.0f} s"
+        reason = f"no answer within {self._fact_s:.0f} s: what it is read from may be stuck"
         if pending is not None:
             pending.done.wait(max(0.0, pending.until - time.monotonic()))
         elif left > 0:
