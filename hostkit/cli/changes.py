@@ -3,15 +3,18 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hostkit import text
+from hostkit.cli.common import Output
 from hostkit.cli.streams import discard_output
 from hostkit.errors import Refused
 from hostkit.plan.engine import Engine
 from hostkit.plan.journal import Journals
 from hostkit.plan.step import Step
 from hostkit.repair.registry import STEP_KINDS
+from hostkit.report.jsonout import dump
+from hostkit.report.style import hang
 from hostkit.system.machine import Machine
 
 DEFAULT_ROOT = "/var/lib/hostkit"
@@ -33,6 +36,11 @@ def say(line: str) -> None:
     _print(line, to_error=False)
 
 
+def say_json(data: object) -> None:
+    """Print one JSON object."""
+    say(dump(data).rstrip("\n"))
+
+
 def complain(line: str) -> None:
     """Print one line to standard error."""
     _print(line, to_error=True)
@@ -46,11 +54,21 @@ def _print(line: str, *, to_error: bool) -> None:
         discard_output(sys.stderr if to_error else sys.stdout)
 
 
-def preview(steps: Iterable[Step[Machine]], number_from: int = 1) -> str:
+def wrapped(words: str, label: str = "") -> str:
+    """One sentence, as wide as the terminal."""
+    return "\n".join(hang(label, words, Output().style().width))
+
+
+def listed(sentences: Iterable[str]) -> list[str]:
+    """Numbered sentences."""
+    return [wrapped(words, f"  {number}. ") for number, words in enumerate(sentences, 1)]
+
+
+def preview(steps: Sequence[Step[Machine]]) -> str:
     """The steps, each with its diff."""
     lines: list[str] = []
-    for number, step in enumerate(steps, number_from):
-        lines.append(f"  {number}. {step.describe()}")
+    for what, step in zip(listed(step.describe() for step in steps), steps, strict=True):
+        lines.append(what)
         lines.extend(f"       {line}" for line in step.diff().splitlines())
     return "\n".join(lines)
 

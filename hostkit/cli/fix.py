@@ -6,13 +6,12 @@ changed: refused, not confirmed, failed and taken back, or hostkit has no remedy
 (the commands for a person are then printed); 6 stopped half way.
 """
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import NoReturn
 
 from hostkit import plugins
-from hostkit.cli import changes, common
+from hostkit.cli import changes, common, invocation
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import diagnose
 from hostkit.diagnosis.finding import Finding, Unknown
@@ -27,6 +26,7 @@ from hostkit.plan.engine import Engine
 from hostkit.plan.plan import Plan
 from hostkit.repair.registry import REPAIRS, automatic
 from hostkit.report.model import safe_params
+from hostkit.report.style import command_lines
 from hostkit.system.machine import Machine
 from hostkit.value import NamedTuple
 
@@ -148,7 +148,8 @@ def _carry_out(args: FixArgs, judge: Judge, plan: Plan[Machine], engine: Engine[
         engine.undo(plan.id)
         reason = after.finding.summary if after.finding else after.unknown
         raise Refused(f"it did not help, and was taken back: {reason}")
-    words = f"Mended. To take it back: {changes.journals(args.root).command(plan.id)}"
+    back = invocation.named(changes.journals(args.root).command(plan.id))
+    words = f"Mended. To take it back: {back}"
     _report(args, judge.problem, "fixed", words, plan)
     return 0
 
@@ -169,12 +170,14 @@ def _by_hand(args: FixArgs, problem: Problem, facts: Facts, finding: Finding) ->
     release = facts.known(OS_RELEASE)
     family = release.package_family if release else "any"
     params = safe_params(finding)
-    words = [f"{problem.code}: {finding.summary}"]
+    words = [changes.wrapped(f"{problem.code}: {finding.summary}")]
+    width = common.Output().style().width
     every: list[str] = []
     for remedy in problem.remedies_for(dict(finding.params)):
         commands = remedy.commands_for(family, params)
         every.extend(commands)
-        words.extend((f"{remedy.summary}:", *(f"    {line}" for line in commands)))
+        words.append(changes.wrapped(f"{remedy.summary}:"))
+        words.extend(line for one in commands for line in command_lines(one, width, 4))
     _report(args, problem, "by-hand", "\n".join(words), commands=every)
     raise Refused(
         f"hostkit has no remedy of its own for {problem.code}",
@@ -185,8 +188,8 @@ def _by_hand(args: FixArgs, problem: Problem, facts: Facts, finding: Finding) ->
 def _shown(problem: Problem, finding: Finding, remedy: Remedy, plan: Plan[Machine]) -> str:
     price = f"  risk: {remedy.risk or 'unknown'}; interrupts: {remedy.interrupts or 'unknown'}"
     lines = (
-        f"{problem.code}: {finding.summary}",
-        f"{plan.title}:",
+        changes.wrapped(f"{problem.code}: {finding.summary}"),
+        changes.wrapped(f"{plan.title}:"),
         changes.preview(plan.steps),
         price,
     )
@@ -213,4 +216,4 @@ def _report(
         "steps": changes.step_data(plan.steps) if plan else [],
         "commands": list(commands),
     }
-    changes.say(json.dumps(data, indent=2))
+    changes.say_json(data)

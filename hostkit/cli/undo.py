@@ -5,11 +5,10 @@ Exit codes: 0 undone, finished, undone already, or listed; 5 refused and nothing
 because something else has changed the same things since; 6 stopped half way.
 """
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
-from hostkit.cli import changes, common
+from hostkit.cli import changes, common, invocation
 from hostkit.errors import InputError
 from hostkit.plan.journal import Journals, Listed, Progress, Status, Written
 from hostkit.value import NamedTuple
@@ -93,9 +92,8 @@ def _shown(args: UndoArgs, kept: Journals, written: Written, status: Status) -> 
     title = written.header.title if written.header else ""
     if _forwards(args, status):
         return f"To be finished: {title}\n{changes.preview(steps)}"
-    back = [steps[number].describe() for number in progress.to_undo()]
-    lines = [f"  {number}. take back: {what}" for number, what in enumerate(back, 1)]
-    return "\n".join((f"To be taken back: {title}", *lines))
+    back = (f"take back: {steps[number].describe()}" for number in progress.to_undo())
+    return "\n".join((f"To be taken back: {title}", *changes.listed(back)))
 
 
 _WORDS = {
@@ -108,7 +106,7 @@ _WORDS = {
 def _finished(args: UndoArgs, before: Status, after: Status, words: str = "") -> int:
     if args.format == "json":
         data = {"schema": SCHEMA, "run": args.run_id, "before": before.value, "after": after.value}
-        changes.say(json.dumps(data, indent=2))
+        changes.say_json(data)
         return 0
     if before is after is Status.UNDONE:
         words = f"The run {args.run_id} is undone already."
@@ -119,7 +117,7 @@ def _finished(args: UndoArgs, before: Status, after: Status, words: str = "") ->
 def _list(args: UndoArgs, kept: Journals) -> int:
     runs = kept.runs()
     if args.format == "json":
-        changes.say(json.dumps({"schema": SCHEMA, "runs": [_data(run) for run in runs]}, indent=2))
+        changes.say_json({"schema": SCHEMA, "runs": [_data(run) for run in runs]})
         return 0
     if not runs:
         changes.say("hostkit has changed nothing on this machine.")
@@ -127,7 +125,8 @@ def _list(args: UndoArgs, kept: Journals) -> int:
         status = "damaged" if run.damage else run.status.value
         changes.say(f"{run.id}  {status:<12}  {run.damage or run.title}")
         if run.status.unfinished:
-            changes.say(f"    {kept.command('--resume', run.id)}   or   {kept.command(run.id)}")
+            ways = (kept.command("--resume", run.id), kept.command(run.id))
+            changes.say(invocation.named(f"    {'   or   '.join(ways)}"))
     return 0
 
 
