@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 
-from benchmarks.measure import Contestant, Measured, race
+from benchmarks.measure import Contestant, Measured, own_rss, race
 from benchmarks.peers import peers
 
 ROUNDS = 11
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         measured = {one.contestant.name: one for one in race(contestants, rounds)}
     for line in table(measured):
         print(line)
+    print(f"MiB is never below the {own_rss() >> 20} of this process, from which each is forked")
     for one in contestants:
         if one.missing:
             print(f"not measured: {one.name}: {one.missing}")

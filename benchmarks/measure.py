@@ -2,6 +2,7 @@
 """Whole processes, timed side by side: round after round, so that noise hits all alike."""
 
 import os
+import resource
 import statistics
 import subprocess  # noqa: TID251 - whole processes are what is measured
 import time
@@ -51,6 +52,11 @@ class Measured(NamedTuple):
         """The fastest and the slowest run."""
         walls = [sample.wall for sample in self.samples]
         return f"{min(walls) * 1000:.0f}-{max(walls) * 1000:.0f}"
+
+
+def own_rss() -> int:
+    """The most memory this process has held, in bytes; the kernel counts it to its children."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def once(argv: Sequence[str]) -> Sample:
