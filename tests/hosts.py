@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from hostkit.facts import lvm, packages, units
+from hostkit.files import READ_LIMIT
 from hostkit.host import commands
-from hostkit.host.base import Space
+from hostkit.host.answer import Answer, Unreadable
+from hostkit.host.base import FileStat, Output, SourceKind, Space, Tail
+from hostkit.host.commands import Command
 from tests.fakes import FakeHost, Said, fake_stat
 
 FOLDER = Path(__file__).parent / "captures" / "hosts"
@@ -436,3 +439,44 @@ def stray(said: Mapping[str, Any]) -> set[str]:
         "folders", "stats", "symlinks", "commands", "taken_at", "target",
     }  # fmt: skip
     return set(said) - known
+
+
+class OrdinaryUser:
+    """The same host, asked by somebody who is not root."""
+
+    kind: SourceKind = "live"
+    privileged = False
+    _CLOSED = ("/proc/net/ip_tables_names", "/proc/net/ip6_tables_names", "/var/lib/docker/")
+
+    def __init__(self, host: FakeHost) -> None:
+        self._host = host
+        self.name = host.name
+        self.taken_at = host.taken_at
+
+    def _refused(self, path: str) -> Unreadable | None:
+        return (
+            Unreadable(path, "Permission denied", True) if path.startswith(self._CLOSED) else None
+        )
+
+    def read(self, path: str, limit: int = READ_LIMIT) -> Answer[bytes]:
+        return self._refused(path) or self._host.read(path, limit)
+
+    def tail(self, path: str, limit: int) -> Answer[Tail]:
+        return self._refused(path) or self._host.tail(path, limit)
+
+    def listdir(self, path: str) -> Answer[tuple[str, ...]]:
+        return self._refused(f"{path}/") or self._host.listdir(path)
+
+    def stat(self, path: str, *, follow: bool = True) -> Answer[FileStat]:
+        return self._refused(path) or self._host.stat(path, follow=follow)
+
+    def space(self, path: str) -> Answer[Space]:
+        return self._host.space(path)
+
+    def run(self, command: Command, *args: str) -> Answer[Output]:
+        if command.root:
+            return Unreadable(" ".join((*command.argv, *args)), "exit status 4", True)
+        return self._host.run(command, *args)
+
+    def native(self, source: str) -> Answer[Any]:
+        return self._host.native(source)

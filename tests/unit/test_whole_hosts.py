@@ -264,6 +264,18 @@ def test_a_snapshot_tells_the_same(name: str, tmp_path: Path) -> None:
     assert brief(examine(name, SnapshotHost(path)).ranked) == brief(live.ranked)
 
 
+@pytest.mark.parametrize("name", hosts.names())
+def test_an_ordinary_user_is_told_nothing_false(name: str) -> None:
+    """Less is seen: what was found as root is found or not known, and nothing else is."""
+    seen = examine(name, hosts.OrdinaryUser(hosts.load(name)))
+    assert set(brief(seen.ranked)) <= set(PREFLIGHT[name])
+    outcomes = {result.check.name: result.outcomes for result in seen.results}
+    for result in preflight(name).results:
+        if any(isinstance(one, Finding) for one in result.outcomes):
+            now = outcomes[result.check.name]
+            assert any(isinstance(one, Finding | Unknown) for one in now), result.check.name
+
+
 def cause(name: str, code: str) -> tuple[str, ...]:
     return next(r.caused_by for r in preflight(name).ranked if r.finding.problem == code)
 

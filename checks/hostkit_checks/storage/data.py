@@ -93,6 +93,9 @@ def aufs_dirperm1(facts: Facts) -> Iterator[Outcome]:
     if isinstance(listed, Known) and "aufs" not in listed.value:
         yield NotApplicable("the kernel has no aufs loaded")
         return
+    if not chosen.driver and not chosen.certain:
+        yield Unknown("which storage driver is in use could not be read")
+        return
     if chosen.driver != "aufs":
         yield NotApplicable("the storage driver is not aufs")
         return
