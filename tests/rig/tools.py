@@ -80,10 +80,13 @@ def _download(packages: tuple[str, ...], folder: Path) -> None:
     shutil.rmtree(archives, ignore_errors=True)
     archives.mkdir(parents=True)
     folder.mkdir()
-    done = _apt_download(packages, archives)
+    done = _apt("download", archives, *packages)
     if done.returncode != 0:  # package lists may be missing or old on a bare machine
-        _run(["apt-get", "update"], archives)
-        done = _apt_download(packages, archives)
+        own = [f"-oDir::State::Lists={archives}/lists", f"-oDir::Cache={archives}/cache"]
+        (archives / "lists/partial").mkdir(parents=True)
+        (archives / "cache/archives/partial").mkdir(parents=True)
+        _apt("update", archives, *own)
+        done = _apt("download", archives, *own, *packages)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ToolsUnavailableError(f"apt-get download failed: {reason}")
@@ -96,10 +99,10 @@ def _download(packages: tuple[str, ...], folder: Path) -> None:
     shutil.rmtree(archives)
 
 
-def _apt_download(packages: tuple[str, ...], archives: Path) -> "subprocess.CompletedProcess[str]":
+def _apt(command: str, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     # As root, apt hands downloads to a user who cannot write here.
     sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
-    return _run(["apt-get", *sandbox, "-q", "download", *packages], archives)
+    return _run(["apt-get", *sandbox, "-q", command, *words], folder)
 
 
 def _run(argv: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
