@@ -109,7 +109,7 @@ def _without_range(ids: SubIds, owner: str) -> Iterator[Finding]:
                 severity=Severity.ERROR,
                 summary=f"userns-remap is {owner}, and /etc/sub{kind} has no range for it",
                 evidence=(Evidence(f"/etc/sub{kind}", f"no line begins with {owner}:"),),
-                params=(("user", owner),),
+                params=(("lacks", "ids"), ("user", owner)),
             )
 
 
@@ -126,7 +126,7 @@ def _too_small(ids: SubIds) -> Iterator[Finding]:
                     severity=Severity.WARNING,
                     summary=f"{one.owner} has {total} ids in {one.file}, images want {ENOUGH_IDS}",
                     evidence=(_line(one),),
-                    params=(("user", one.owner),),
+                    params=(("lacks", "ids"), ("user", one.owner)),
                 )
 
 
@@ -139,7 +139,7 @@ def _overlapping(ids: SubIds) -> Iterator[Finding]:
             severity=Severity.WARNING,
             summary=f"{first.owner} and {second.owner} share ids in {first.file}",
             evidence=(_line(first), _line(second)),
-            params=(("user", second.owner),),
+            params=(("lacks", "ids"), ("user", second.owner)),
         )
 
 

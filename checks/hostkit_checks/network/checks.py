@@ -15,7 +15,9 @@ from hostkit.diagnosis.finding import (
 from hostkit.facts.daemonconfig import DAEMON_CONFIG, DaemonConfig
 from hostkit.facts.fact import Facts
 from hostkit.facts.kubelet import KUBELET
+from hostkit.facts.processes import ENGINE_PROCESSES
 from hostkit.facts.sysctl import CONFIGURED, Assignment, proc_path, sysctl
+from hostkit.facts.target import TARGET
 from hostkit.host.answer import Absent
 from hostkit_checks.network.addresses import address_pools, bridge_mtu, docker_subnets
 from hostkit_checks.network.names import conntrack_table, resolver
@@ -29,23 +31,30 @@ BRIDGE_NF = sysctl("net.bridge.bridge-nf-call-iptables")
     title="Are packets of containers forwarded, now and after the next boot?",
     problems=("ipv4-forwarding-disabled",),
     needs=(IP_FORWARD,),
-    uses=(CONFIGURED,),
+    uses=(CONFIGURED, DAEMON_CONFIG, ENGINE_PROCESSES, TARGET),
     required=("docker", "podman", "hostkit"),
 )
 def ipv4_forwarding(facts: Facts) -> Iterator[Outcome]:
-    """Off now is an error; on now but off at boot is the surprise after a restart."""
+    """Off now is an error; on now but off at boot is the surprise after a restart.
+
+    A Docker that does not run yet switches it on when it starts.
+    """
     configured = facts.known(CONFIGURED)
     winner = configured.winner("net.ipv4.ip_forward") if configured else None
     value = facts.value(IP_FORWARD)
     if value != "1":
+        off = winner is not None and winner.value != "1"
+        later = not off and _starts_later(facts)
+        what = "dockerd will switch it on" if later else "containers reach no other host"
         yield Finding(
             problem="ipv4-forwarding-disabled",
-            severity=Severity.ERROR,
-            summary=f"net.ipv4.ip_forward is {value}: containers reach no other host",
+            severity=Severity.WARNING if later else Severity.ERROR,
+            summary=f"net.ipv4.ip_forward is {value}: {what}",
             evidence=(
                 Evidence(proc_path("net.ipv4.ip_forward"), value),
                 *_written(winner),
             ),
+            params=_set_by(winner),
         )
     elif winner is not None and winner.value != "1":
         yield Finding(
@@ -53,9 +62,28 @@ def ipv4_forwarding(facts: Facts) -> Iterator[Outcome]:
             severity=Severity.WARNING,
             summary=f"ip_forward is 1 now, and {winner.value} from the next boot on",
             evidence=_written(winner),
+            params=_set_by(winner),
         )
     else:
         yield Passed("IPv4 forwarding is on")
+
+
+def _starts_later(facts: Facts) -> bool:
+    """Whether a Docker is to be served that surely does not run, and that switches it on."""
+    target, processes = facts.known(TARGET), facts.known(ENGINE_PROCESSES)
+    if (target and target.engine != "docker") or not processes or processes.running("dockerd"):
+        return False
+    config = facts.known(DAEMON_CONFIG)
+    return config is None or (
+        config.switch("ip-forward", True) and config.text("firewall-backend") != "nftables"
+    )
+
+
+def _set_by(winner: Assignment | None) -> tuple[tuple[str, str], ...]:
+    """What a remedy by hand must change: the file that decides, if one of the site's does."""
+    if winner is None or winner.value == "1" or not winner.file.startswith("/etc/"):
+        return (("set", "nobody"),)
+    return (("file", winner.file), ("line", str(winner.line)), ("set", "file"))
 
 
 def _written(winner: Assignment | None) -> tuple[Evidence, ...]:
