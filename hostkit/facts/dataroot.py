@@ -20,7 +20,6 @@ from hostkit.value import NamedTuple
 
 # Where containerd of its own keeps images when Docker leaves them to it.
 CONTAINERD_ROOT = "/var/lib/containerd"
-SNAPSHOTTERS = "containerd/daemon"
 PODMAN_ROOT = "/var/lib/containers/storage"
 STORAGE_CONF = "/etc/containers/storage.conf"
 HOSTKIT_ROOT = "/var/lib/hostkit"
@@ -57,7 +56,6 @@ class Store(NamedTuple):
 
     driver: str
     occupied: bool
-    layers: int | None = 0
     images: int | None = 0
     dangling: int | None = 0
     containers: int | None = 0
@@ -71,13 +69,11 @@ class Store(NamedTuple):
 
 
 class DataRoot(NamedTuple):
-    """One data root. `snapshotters`: those of containerd's image store that hold layers."""
+    """One data root; `unreadable`: what of it could not be looked at."""
 
     path: str
     stores: tuple[Store, ...]
     loops: tuple[LoopFile, ...] = ()
-    thin_metadata: bool = False
-    snapshotters: tuple[str, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
 
     def store(self, driver: str) -> Store | None:
@@ -195,22 +191,18 @@ def _data_root(host: Host, path: str, names: Iterable[str]) -> DataRoot:
         path=path,
         stores=tuple(stores),
         loops=_loops(host, f"{path}/devicemapper/devicemapper"),
-        thin_metadata=bool(_names(host, f"{path}/devicemapper/metadata", unreadable)),
-        snapshotters=_snapshotters(host, path),
         unreadable=tuple(dict.fromkeys(unreadable)),
     )
 
 
 def _store(host: Host, root: str, driver: str, unreadable: list[Unreadable]) -> Store:
     image = f"{root}/image/{driver}"
-    layers = _names(host, f"{image}/layerdb/sha256", unreadable)
     ids = _names(host, f"{image}/imagedb/content/sha256", unreadable)
     mounts = _names(host, f"{image}/layerdb/mounts", unreadable)
     folder = _names(host, f"{root}/{driver}", unreadable)
     return Store(
         driver=driver,
         occupied=bool(folder) or folder is None,
-        layers=_count(layers),
         images=_count(ids),
         dangling=None if ids is None else _dangling(host, image, ids),
         containers=_count(mounts),
@@ -227,7 +219,7 @@ def _names(host: Host, path: str, unreadable: list[Unreadable]) -> tuple[str, ..
 
 
 def _count(names: tuple[str, ...] | None) -> int | None:
-    """How many are whole: Docker renames what it deletes, to HEX-RANDOM-removing."""
+    """How many are whole: Docker writes to a temporary name first."""
     return None if names is None else sum(bool(re.fullmatch(_HEX, name)) for name in names)
 
 
@@ -271,17 +263,6 @@ def _loops(host: Host, folder: str) -> tuple[LoopFile, ...]:
         if isinstance(answer, Known) and answer.value.kind == "file":
             found.append(LoopFile(f"{folder}/{name}", answer.value.size, answer.value.allocated))
     return tuple(found)
-
-
-def _snapshotters(host: Host, root: str) -> tuple[str, ...]:
-    names = host.listdir(f"{root}/{SNAPSHOTTERS}")
-    holding: list[str] = []
-    for name in names.value if isinstance(names, Known) else ():
-        if name.startswith("io.containerd.snapshotter.v1."):
-            layers = host.listdir(f"{root}/{SNAPSHOTTERS}/{name}/snapshots")
-            if isinstance(layers, Known) and layers.value:
-                holding.append(name.removeprefix("io.containerd.snapshotter.v1."))
-    return tuple(holding)
 
 
 PLACE: Fact[Place] = Fact("data root", _place, waits=True)

@@ -238,7 +238,7 @@ def test_other_loop_devices_are_not_dockers() -> None:
 def stopped(images: int = 0) -> DataRoot:
     store = Store("devicemapper", True, images=images, containers=0)
     files = (LoopFile(DATA, 107374182400, 30 * GB),)
-    return DataRoot("/var/lib/docker", (store,), loops=files, thin_metadata=True)
+    return DataRoot("/var/lib/docker", (store,), loops=files)
 
 
 def test_a_stopped_dockerd_will_use_its_loop_files_again() -> None:

@@ -47,7 +47,7 @@ def root(*stores: Store) -> tuple[DataRoot, ...]:
 
 
 def store(driver: str, images: int | None = 3, **fields: Any) -> Store:
-    return Store(driver, occupied=True, layers=images, images=images, **fields)
+    return Store(driver, occupied=True, images=images, **fields)
 
 
 def configured(driver: str) -> DaemonConfig:

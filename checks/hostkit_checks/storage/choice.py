@@ -85,7 +85,7 @@ def roots_of(facts: Facts) -> Iterator[NotApplicable | Unknown | DataRoot]:
 def holdings(store: Store) -> str:
     """What a driver holds, in words.
 
-    >>> holdings(Store("aufs", True, layers=3, images=1, containers=None))
+    >>> holdings(Store("aufs", True, images=1, containers=None))
     '1 image'
     """
     words = [
