@@ -7,14 +7,14 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from hostkit import files
 from hostkit.cli.streams import discard_output
 from hostkit.diagnosis.finding import Severity
 from hostkit.errors import InputError
 from hostkit.report.style import MINIMUM_WIDTH, Style
-from hostkit.text import wrap
+from hostkit.text import printable, wrap
 from hostkit.value import NamedTuple
 
 if TYPE_CHECKING:
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 STARTED = time.monotonic()
 FAIL_ON = (*(severity.value for severity in Severity), "never")
 FORMATS = ("text", "lines", "json")
+EXIT_CODES = """\
+exit codes:
+  0  nothing at or above --fail-on
+  1  something is
+  2  a wrong option, or a file that cannot be used
+  3  a check that this target requires could not look
+"""
+NOT_RECOGNISED = "     or the text was not recognised\n"
 _WIDEST = 100
 _DEFAULT_WIDTH = 80
 _NUMBER = r"[0-9]{1,9}"  # int() takes no more than 4300 digits
@@ -94,13 +102,21 @@ class _Help(RawDescriptionHelpFormatter):
         super().__init__(prog, width=_terminal_width() - 1)
 
 
-def parser(command: str, description: str, examples: Iterable[str]) -> ArgumentParser:
-    """A parser for one command, its help ending in examples."""
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say it without what a terminal obeys: a word may be a file's name, from a `*`."""
+        super().error(printable(message))
+
+
+def parser(
+    command: str, description: str, examples: Iterable[str], more: str = ""
+) -> ArgumentParser:
+    """A parser for one command, its help ending in examples and `more`."""
     lines = "".join(f"  {example}\n" for example in examples)
-    return ArgumentParser(
+    return _Parser(
         prog=f"hostkit {command}",
         description="\n".join(wrap(description, _terminal_width() - 1)),
-        epilog=f"examples:\n{lines}",
+        epilog=f"examples:\n{lines}" + (f"\n{more}" if more else ""),
         formatter_class=_Help,
         allow_abbrev=False,
     )

@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hostkit.cli import common, examine, reading
+from hostkit.cli import common, examine, invocation, reading
 from hostkit.cli.examine import Examination, Seen
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import Text, diagnose, suspects
@@ -29,10 +29,11 @@ EXAMPLES = (
     "hostkit doctor --text dockerd.log --host none --format json",
 )
 NO_ENGINE = "no container engine on this machine: the text was judged alone (--host live asks it)"
-NOTHING_FOUND = (
-    "nothing in the text is known to hostkit; the lines before the message may say more, and "
-    "`hostkit doctor` on the host looks at the host itself"
+NOT_RECOGNISED = (
+    "not recognised: hostkit knows none of these messages, which says nothing of how the host is; "
+    "the lines before the message may say more, and `hostkit doctor` there looks at the host"
 )
+NOT_READ = "standard input was not read: `hostkit doctor -` looks for the trouble in it"
 
 
 def options() -> ArgumentParser:
@@ -43,6 +44,7 @@ def options() -> ArgumentParser:
         "checks and its logs. With a text (an error message, a log): of what the text\n"
         "complains of, confirmed or refuted by the host. It only reads.",
         EXAMPLES,
+        common.EXIT_CODES + common.NOT_RECOGNISED,
     )
     made.add_argument("words", metavar="TEXT", nargs="*", help="the message; - reads it from stdin")
     made.add_argument("--text", metavar="FILE", default="", help="read the text from a file")
@@ -86,6 +88,7 @@ def _host_alone(asked: Examination) -> Seen:
     facts = examine.facts_of(asked, examine.open_host(asked.arguments.snapshot))
     checks = asked.checks()
     texts, notes = _logs(facts)
+    notes += (invocation.named(NOT_READ),) if reading.stdin_waits() else ()
     found = suspects(texts, asked.loaded.signatures())
     suspected = (*asked.loaded.broken, *asked.wanted(found))
     ranked, results = diagnose(facts, checks, suspected, asked.catalogue)
@@ -105,16 +108,19 @@ def _logs(facts: "Facts") -> tuple[tuple[Text, ...], tuple[str, ...]]:
 
 def _text(asked: Examination, given: reading.Reading) -> Seen:
     """What the text points to, held against the host when there is one to ask."""
-    found = asked.wanted(suspects([given.text], asked.loaded.signatures()))
-    notes = [*given.notes, *([] if found else [NOTHING_FOUND])]
+    said = Text(given.text.source, reading.spoken(given.text.lines))
+    known = suspects([said], asked.loaded.signatures())
+    found = asked.wanted(known)
+    notes = [*given.notes, *([] if known else [NOT_RECOGNISED])]
     facts = _judge(asked) if found or asked.arguments.snapshot else None
     if facts is None:
         if found and asked.arguments.host == "auto":
             notes.append(NO_ENGINE)
-        return Seen(rank((*asked.loaded.broken, *found), asked.catalogue), (), None, tuple(notes))
+        ranked = rank((*asked.loaded.broken, *found), asked.catalogue)
+        return Seen(ranked, (), None, tuple(notes), recognised=bool(known))
     suspected = (*asked.loaded.broken, *found)
     ranked, results = diagnose(facts, judges(asked, found), suspected, asked.catalogue)
-    return Seen(ranked, results, facts, tuple(notes))
+    return Seen(ranked, results, facts, tuple(notes), recognised=bool(known))
 
 
 def _judge(asked: Examination) -> "Facts | None":

@@ -79,13 +79,17 @@ class Examination:
 
 
 class Seen(NamedTuple):
-    """What came of it; `facts` is None when no host was asked."""
+    """What came of it; `facts` is None when no host was asked.
+
+    `recognised`: whether hostkit knows anything of the text; None without a text.
+    """
 
     ranked: tuple[Ranked, ...]
     results: tuple[Result, ...]
     facts: Facts | None
     notes: tuple[str, ...] = ()
     advice: "Advice | None" = None
+    recognised: bool | None = None
 
 
 def begin(command: Sequence[str], arguments: Namespace, *, drivers: bool = False) -> Examination:
@@ -125,6 +129,7 @@ def finish(asked: Examination, seen: Seen) -> int:
         ignored=ignored,
         notes=seen.notes,
         duration_s=time.monotonic() - common.STARTED,
+        recognised=seen.recognised,
     )
     report = Report(
         diagnosis=diagnosis,
@@ -151,7 +156,7 @@ def exit_code(diagnosis: Diagnosis, engine: str, fail_on: str) -> int:
     if any(not r.finding.past and r.finding.severity.rank <= limit for r in diagnosis.findings):
         return 1
     unsure = any(engine in r.check.required and is_unknown(r) for r in diagnosis.checks)
-    return 3 if unsure else 0
+    return 3 if unsure or diagnosis.recognised is False else 0
 
 
 def shown(report: Report, output: common.Output) -> str:

@@ -30,6 +30,7 @@ def options() -> ArgumentParser:
         "Says whether this host can run containers, now and after the next boot,\n"
         "what stands in the way, and how to mend it. It only reads.",
         EXAMPLES,
+        common.EXIT_CODES,
     )
     common.add_diagnosis(made)
     return made

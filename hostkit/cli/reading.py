@@ -3,10 +3,12 @@
 
 import codecs
 import errno
+import fcntl
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+import termios
+from collections.abc import Callable, Iterable, Iterator
 
 from hostkit.diagnosis.doctor import Text
 from hostkit.errors import InputError
@@ -58,6 +60,29 @@ def from_file(path: str) -> Reading:
         kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         raise InputError(f"{printable(path)} is {kind}", "`hostkit doctor -` reads from a pipe")
     return _reading(path, descriptor, close=True)
+
+
+def spoken(lines: Iterable[str]) -> Iterator[str]:
+    """The same lines. Raises InputError at their end when all were blank."""
+    rest = iter(lines)
+    for line in rest:
+        yield line
+        if line.strip():
+            yield from rest
+            return
+    raise InputError("there is no text", 'such as: hostkit doctor "the error message"')
+
+
+def stdin_waits() -> bool:
+    """Whether there is something to read in a pipe or file that is our standard input."""
+    descriptor = sys.stdin.fileno()
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.lseek(descriptor, 0, os.SEEK_CUR) < os.fstat(descriptor).st_size
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return False
+    count = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
+    return any(count)
 
 
 def _reading(source: str, descriptor: int, *, close: bool) -> Reading:

@@ -30,7 +30,10 @@ class Text(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """All that a report shows. `checks` keeps every result, passes and unknowns included."""
+    """All that a report shows. `checks` keeps every result, passes and unknowns included.
+
+    `recognised`: whether anything in the text is known; None when there was no text.
+    """
 
     host: str
     source: str
@@ -40,6 +43,7 @@ class Diagnosis(NamedTuple):
     fitness: tuple[Fitness, ...] = ()
     notes: tuple[str, ...] = ()
     duration_s: float = 0.0
+    recognised: bool | None = None
 
     def passed(self) -> tuple[tuple[Check, Passed], ...]:
         """What was looked at and is well."""

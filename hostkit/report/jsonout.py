@@ -55,6 +55,7 @@ def as_data(report: Report) -> dict[str, Any]:
             for check, outcome in diagnosis.passed()
         ],
         "ignored": [_finding(report, one) for one in diagnosis.ignored],
+        "recognised": diagnosis.recognised,
         "advice": _advice(report.advice),
         "notes": list(diagnosis.notes),
         "duration_s": round(diagnosis.duration_s, 4),

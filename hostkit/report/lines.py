@@ -80,6 +80,8 @@ def _fix(report: Report, one: Ranked) -> str:
 
 def _summary(report: Report) -> str:
     number = counts(report.diagnosis)
+    if report.diagnosis.recognised is False:
+        return f"not recognised; exit code {report.exit_code}"
     return (
         f"{plural(number.error, 'error')}, {plural(number.warning, 'warning')}, "
         f"{number.info} info, {number.unknown} unknown, {number.passed} passed; "

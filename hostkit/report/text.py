@@ -255,6 +255,8 @@ def _unknown(report: Report, style: Style, *, everything: bool) -> list[str]:
 def _totals(report: Report, style: Style) -> list[str]:
     number = counts(report.diagnosis)
     said = [plural(number.error, "error"), plural(number.warning, "warning")]
+    if report.diagnosis.recognised is False:
+        said = ["not recognised"]
     said += [f"{number.info} info"] if number.info else []
     said += [f"{number.past} past"] if number.past else []
     if report.diagnosis.checks:

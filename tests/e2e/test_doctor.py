@@ -51,10 +51,32 @@ def test_files_saved_on_windows(tmp_path: Path, encoding: str) -> None:
     assert codes(report("--text", str(path))) == [CODE]
 
 
-def test_a_text_that_says_nothing_known_is_no_finding() -> None:
+def test_a_text_that_says_nothing_known_is_not_recognised_and_never_well() -> None:
     ended = hostkit("doctor", "all is well", *ALONE)
-    assert ended.code == 0
-    assert "nothing in the text is known" in ended.out
+    assert ended.code == 3
+    assert "note - - not recognised: " in ended.out
+    assert ended.out.endswith("- summary - - not recognised; exit code 3\n")
+    quiet = hostkit("doctor", "all is well", *ALONE, "-q", "--format", "text")
+    assert quiet.out.startswith("not recognised in ")
+    assert hostkit("doctor", "all is well", *ALONE, "--fail-on", "never").code == 0
+
+
+def test_what_was_recognised_and_not_selected_is_no_unknown() -> None:
+    data = report(FORWARDING, "--select", "kernel")
+    assert (data["recognised"], data["summary"]["exit_code"]) == (True, 0)
+
+
+@pytest.mark.parametrize("words", [("",), (" ", "\n"), ("-",), ("--text", "/dev/stdin")])
+def test_no_text_is_a_usage_error(words: tuple[str, ...]) -> None:
+    ended = hostkit("doctor", *words, *ALONE, stdin=b" \n\n\t\n")
+    assert (ended.code, ended.out) == (2, "")
+    assert "there is no text" in ended.err
+
+
+def test_a_text_that_is_piped_in_without_asking_for_it_is_not_passed_over() -> None:
+    ended = hostkit("doctor", "--select", "kernel", stdin=FORWARDING.encode())
+    assert "note - - standard input was not read: " in ended.out
+    assert "standard input" not in hostkit("doctor", "--select", "kernel").out
 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "missing", "gzip"])
@@ -94,8 +116,11 @@ def test_escapes_of_a_text_never_reach_the_terminal(form: str) -> None:
 @settings(max_examples=15, deadline=None)
 def test_any_bytes_give_a_report(data: bytes) -> None:
     ended = hostkit("doctor", "-", *ALONE, "--format", "json", stdin=data)
-    compressed = data.startswith((b"\x1f\x8b", b"\xfd7zXZ"))
-    assert ended.code == (2 if compressed else 0)
+    if ended.code == 2:
+        assert ended.err.startswith(("error: there is no text\n", "error: stdin is compressed\n"))
+    else:
+        assert json.loads(ended.out)["recognised"] is False
+        assert ended.code == 3
 
 
 def test_ignored_stays_visible() -> None:

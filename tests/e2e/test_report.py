@@ -34,6 +34,12 @@ def test_json_of_a_text_is_what_the_schema_says() -> None:
     assert data["summary"]["exit_code"] == 1
 
 
+def test_json_of_a_text_that_is_not_recognised_is_what_the_schema_says() -> None:
+    ended = hostkit("doctor", "all is well", "--host", "none", "--format", "json")
+    data = valid(ended.out)
+    assert (data["recognised"], data["summary"]["exit_code"], ended.code) == (False, 3, 3)
+
+
 def test_json_of_this_machine_is_what_the_schema_says() -> None:
     ended = hostkit("preflight", "--format", "json")
     data = valid(ended.out)
