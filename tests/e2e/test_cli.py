@@ -75,6 +75,13 @@ def test_usage_errors_exit_2_and_say_what_is_wrong(words: tuple[str, ...], said:
     assert ended.out == ""
 
 
+def test_words_that_are_refused_never_reach_the_terminal_raw() -> None:
+    ended = hostkit("preflight", "\x1b[2J")
+    assert ended.code == 2
+    assert "\\x1b[2J" in ended.err
+    assert "\x1b" not in ended.err
+
+
 def _shell(line: str) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(
         ["/bin/sh", "-c", line, "sh", *HOSTKIT, *DOCTOR],
