@@ -155,8 +155,8 @@ _FILES: tuple[Signature, ...] = (
     Signature(
         problem="open-files-limit",
         anchors=("too many open files",),
-        pattern=r"accept4?[^;]{0,160}: too many open files|(?:dockerd|containerd|runc)[^;]{0,300}"
-        r"too many open files|Error response from daemon[^;]{0,300}too many open files",
+        pattern=r"(?:dockerd|docker\.sock|containerd|runc)[^;]{0,300}too many open files"
+        r"|Error response from daemon[^;]{0,300}too many open files",
         unless=("inotify", "fsnotify", "watch"),
         summary="the engine has no more file descriptors",
         severity=Severity.ERROR,

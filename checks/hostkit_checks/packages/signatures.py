@@ -109,6 +109,7 @@ _CONFLICTS: tuple[Signature, ...] = (
         anchors=(" conflicts ",),
         pattern=r"(?P<one>docker-?(?:ce|engine|ee|io|common|client|selinux)?[\w.:-]*) conflicts "
         r"(?:with )?(?P<other>(?:\d+:)?(?:docker(?![\w/]*\.sock)|container-selinux)[\w.-]*)",
+        unless=(".yml", ".yaml"),
         summary="{one} and {other} exclude each other",
         reach=160,
     ),
