@@ -4,5 +4,6 @@
 from hostkit.diagnosis.check import Check
 from hostkit_checks.daemon.configuration import CONFIGURATION_CHECKS
 from hostkit_checks.daemon.running import RUNNING_CHECKS
+from hostkit_checks.daemon.startup import STARTUP_CHECKS
 
-CHECKS: tuple[Check, ...] = (*RUNNING_CHECKS, *CONFIGURATION_CHECKS)
+CHECKS: tuple[Check, ...] = (*RUNNING_CHECKS, *CONFIGURATION_CHECKS, *STARTUP_CHECKS)

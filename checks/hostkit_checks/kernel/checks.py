@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from hostkit.diagnosis.check import Check, check
+from hostkit.diagnosis.check import EVERY_PROFILE, Check, check
 from hostkit.diagnosis.finding import (
     Evidence,
     Finding,
@@ -23,11 +23,12 @@ from hostkit.facts.modules import MODULES, ModuleState
 from hostkit.facts.namespaces import NAMESPACES
 from hostkit.facts.target import TARGET
 from hostkit.host.answer import Known
+from hostkit_checks.kernel.options import kernel_features
 from hostkit_checks.kernel.requirements import DOCKER_ON_NFTABLES, Need, lacking
 from hostkit_checks.kernel.users import sub_ids, user_namespaces
 
 OLDEST = "3.10"
-ENGINES = ("docker", "podman", "hostkit")
+ENGINES = EVERY_PROFILE
 WANTED_NAMESPACES = ("ipc", "mnt", "net", "pid", "uts")
 # What an engine asks the kernel for when it starts and at its first container.
 ESSENTIAL_MODULES = ("overlay", "veth", "bridge", "nf_nat", "xt_addrtype", "xt_conntrack")
@@ -274,6 +275,7 @@ CHECKS: tuple[Check, ...] = (
     guest_kernel,
     modules_of_running_kernel,
     kernel_config,
+    kernel_features,
     namespaces,
     user_namespaces,
     sub_ids,
