@@ -139,5 +139,8 @@ def _judge(asked: Examination) -> "Facts | None":
 def judges(asked: Examination, suspected: Sequence[Finding]) -> tuple[Check, ...]:
     """The checks that judge these suspicions, or what may have brought them about."""
     codes = {finding.problem for finding in suspected}
-    codes |= {cause for code in codes for cause in asked.catalogue.causes_of(code)}
+    for finding in suspected:
+        for cause in asked.catalogue.causes_of(finding.problem):
+            if not (finding.of_host and asked.catalogue.get(cause).inside):
+                codes.add(cause)
     return tuple(check for check in asked.checks() if codes.intersection(check.problems))

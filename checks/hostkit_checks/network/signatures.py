@@ -115,13 +115,25 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="the uplink takes {mtu} bytes and docker0 sends 1500",
         reach=500,
     ),
-    # Go's resolver in dockerd, when the host's own resolver refuses.
+    # dockerd, which asks for the registry's name itself: no container has a part in it.
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("dial tcp: lookup ",),
+        pattern=r"https?://[^\s\"]{1,300}/v[12]/.{0,300}?dial tcp: lookup (?P<name>[\w.-]{1,253})"
+        r"(?: on (?P<server>[\d.]+|\[[\da-f:]+\]):53)?: (?:read udp .{0,80}(?:i/o timeout"
+        r"|connection refused)|no such host|Temporary failure|server misbehaving)",
+        summary="this host could not resolve the registry's name {name}",
+        reach=400,
+        of_host=True,
+    ),
+    # Go's resolver in any other program, when the host's own resolver refuses.
     Signature(
         problem="dns-resolution-failure",
         anchors=("dial tcp: lookup ",),
         pattern=r"lookup [\w.-]{1,253} on (?P<server>127\.[\d.]+|\[::1\]):53: read udp .{0,80}"
         r"connection refused",
         summary="the host's own resolver {server} refused a query",
+        unless=("/v1/", "/v2/"),
         reach=250,
     ),
     Signature(
@@ -132,6 +144,7 @@ SIGNATURES: tuple[Signature, ...] = (
         r"server misbehaving|read udp .{0,80}connection refused)",
         summary="a name could not be resolved",
         certainty=Certainty.POSSIBLE,
+        unless=("/v1/", "/v2/"),
         reach=250,
     ),
     # glibc's getaddrinfo (EAI_AGAIN), in any program; curl, apt, yum and busybox.

@@ -34,6 +34,7 @@ def _unreachable(anchor: str, reason: str, *unless: str) -> Signature:
         unless=("proxyconnect", "connecting to proxy", "Proxy Authentication", *unless),
         summary="{registry} does not answer",
         reach=400,
+        of_host=True,
     )
 
 
@@ -55,30 +56,46 @@ _NETWORK: tuple[Signature, ...] = (
         anchors=("Network timed out while trying to connect to",),
         pattern=r"connect to https?://(?P<registry>[^/\s]+)/",
         summary="{registry} does not answer",
+        of_host=True,
     ),
 )
 
+# Go's crypto/x509, and what it means.
+_X509 = (
+    ("certificate signed by unknown authority", "its authority is not known here"),
+    ("certificate is valid for", "it names another host"),
+    ("cannot validate certificate for", "it does not name the address"),
+    ("certificate is not valid for any names", "it names no host"),
+    ("certificate relies on legacy Common Name field", "it has no subject alternative name"),
+)
+
+
+def _untrusted(reason: str, said: str, pattern: str) -> Signature:
+    return Signature(
+        problem=_UNTRUSTED,
+        anchors=(f"x509: {reason}",),
+        pattern=pattern,
+        summary=f"a registry's certificate is refused: {said}",
+        reach=400,
+        says=(("refused", "certificate"),),
+    )
+
+
 _TLS: tuple[Signature, ...] = (
-    # Go's crypto/x509, in a pull, a push or a login. An application's own log may say so too.
+    # A pull, a push or a login, with the registry's name.
     *(
-        Signature(
-            problem=_UNTRUSTED,
-            anchors=(f"x509: {reason}",),
-            pattern=_API + r"|Error response from daemon|images/create|Pulling|docker (?:pull|push"
+        _untrusted(reason, said, r"https://(?P<registry>[\w.:-]+)/v[12]/.{0,300}?x509")
+        for reason, said in _X509
+    ),
+    # The same without it. An application's own log may hold such words too.
+    *(
+        _untrusted(
+            reason,
+            said,
+            _API + r"|Error response from daemon|images/create|Pulling|docker (?:pull|push"
             r"|login)|pinging container registry|trying to ping|failed to resolve",
-            summary=f"a registry's certificate is refused: {said}",
-            reach=400,
         )
-        for reason, said in (
-            ("certificate signed by unknown authority", "its authority is not known here"),
-            ("certificate is valid for", "it names another host"),
-            ("cannot validate certificate for", "it does not name the address"),
-            ("certificate is not valid for any names", "it names no host"),
-            (
-                "certificate relies on legacy Common Name field",
-                "it has no subject alternative name",
-            ),
-        )
+        for reason, said in _X509
     ),
     # Go's net/http: a registry without TLS that is not listed as insecure.
     Signature(
@@ -87,6 +104,7 @@ _TLS: tuple[Signature, ...] = (
         pattern=r"https://(?P<registry>[^/\s\"]+)/v[12]",
         summary="{registry} speaks HTTP without TLS, which is not allowed here",
         reach=300,
+        says=(("refused", "plain-http"),),
     ),
     # OpenSSL-less clients of podman and skopeo (Go's crypto/tls).
     Signature(
@@ -96,15 +114,28 @@ _TLS: tuple[Signature, ...] = (
         unless=("has expired or is not yet valid",),
         summary="a registry's certificate is refused",
         reach=400,
+        says=(("refused", "certificate"),),
     ),
 )
 
 _PROXIES: tuple[Signature, ...] = (
-    # Go's net/http: the proxy itself could not be spoken to.
+    # Go's net/http: the proxy is set, and nobody answers there.
+    Signature(
+        problem=_PROXY,
+        anchors=("proxyconnect tcp: dial tcp",),
+        pattern=r"proxyconnect tcp: dial tcp (?:lookup )?(?P<proxy>[\w.:\[\]-]{1,255}?)"
+        r"(?: on [\w.:\[\]-]{1,60})?: (?:connect: |(?:read|write) udp .{1,80}: )?"
+        r"(?P<reason>connection refused|i/o timeout|no such host|no route to host"
+        r"|network is unreachable|connection reset by peer|server misbehaving)",
+        summary="the proxy that is set, {proxy}, cannot be reached: {reason}",
+        reach=300,
+        says=(("proxy-is", "unreachable"),),
+    ),
+    # Go's net/http: what answers there is no proxy, or is spoken to in the wrong way.
     Signature(
         problem=_PROXY,
         anchors=("proxyconnect tcp",),
-        pattern=r"proxyconnect tcp: (?P<reason>[^\"]{1,100}?)(?=$| \S+[:=]|\"|\. )",
+        pattern=r"proxyconnect tcp: (?P<reason>(?!dial tcp)[^\"]{1,100}?)(?=$| \S+[:=]|\"|\. )",
         summary="the proxy cannot be used: {reason}",
         reach=300,
     ),
