@@ -8,6 +8,8 @@ from functools import lru_cache
 # to hide itself on the operator's terminal.
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
+_STACKED = 4  # characters a cell on average; marks without end can be put over one letter
+
 
 def decode(data: bytes) -> str:
     """Bytes as text; what is not UTF-8 becomes the replacement character."""
@@ -47,12 +49,18 @@ def width(text: str) -> int:
 
 
 def shorten(text: str, cells: int) -> str:
-    """The text, cut to at most that many cells, with an ellipsis when cut."""
-    if width(text) <= cells:
+    """The text, cut to at most that many cells, with an ellipsis when cut.
+
+    >>> shorten("a longer text", 8), len(shorten("e" + 1000 * "\u0301", 8))
+    ('a lon...', 35)
+    """
+    most = _STACKED * cells
+    if len(text) <= most and width(text) <= cells:
         return text
-    kept = ""
-    for character in text:
-        if width(kept + character) > cells - 3:
+    kept, room = "", cells - 3
+    for character in text[:most]:
+        room -= width(character)
+        if room < 0:
             break
         kept += character
     return kept.rstrip() + "..."
