@@ -113,15 +113,10 @@ def parse_sources_list(content: str, file: str) -> tuple[Repository, ...]:
     """
     found: list[Repository] = []
     for number, raw in enumerate(content.splitlines(), 1):
-        line = raw.partition("#")[0].strip()
-        kind, _, rest = line.partition(" ")
-        rest = rest.strip()
-        if kind != "deb" or not rest:
-            continue
-        if rest.startswith("["):
-            rest = rest.partition("]")[2]
-        words = rest.split()
-        if len(words) > 1:
+        kind, *words = raw.partition("#")[0].split() or [""]
+        if words and words[0].startswith("["):
+            words = " ".join(words).partition("]")[2].split()
+        if kind == "deb" and len(words) > 1:
             url = without_credentials(words[0])
             found.append(Repository("apt", words[1], file, number, base_urls=(url,)))
     return tuple(found)

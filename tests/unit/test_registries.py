@@ -102,6 +102,7 @@ def test_apt_in_both_formats() -> None:
         "# deb http://no/ x main\ndeb [signed-by=/k] http://h/debian buster main\ndeb-src x y z\n"
     )
     assert [(r.id, r.line) for r in parse_sources_list(lists, "f")] == [("buster", 2)]
+    assert parse_sources_list("deb\t[ arch=amd64 ]\thttp://h/d sid\tmain\n", "f")[0].id == "sid"
     stanza = "# c\nTypes: deb deb-src\nURIs: http://h/debian\nSuites: a b\n\nTypes: deb-src\n"
     assert [(r.id, r.line) for r in parse_sources(stanza, "f")] == [("a", 2), ("b", 2)]
 
