@@ -44,6 +44,7 @@ def codes(content: str) -> list[str]:
             "iptables-nft-legacy-mismatch",
         ),
         ("/dev/mapper/control: open failed: No such device", "dm-module-missing"),
+        ("docker[5324]: /usr/bin/docker: relocation error: /usr/bin...ce", "libdevmapper-too-old"),
         ("this version of runc doesn't work on cgroups v2", "cgroup-v2-unsupported"),
         ("Linux vps 2.6.32-042stab123.9 #1 SMP x86_64", "container-based-vps"),
         (

@@ -14,6 +14,14 @@ _KERNEL: tuple[Signature, ...] = (
         "the installed libdevmapper lacks {symbol}, which this docker needs",
         pattern=r"symbol (?P<symbol>dm_\w+), version \w+ not defined",
     ),
+    # `systemctl status` without -l leaves out the middle, with it the symbol.
+    Signature(
+        "libdevmapper-too-old",
+        ("/docker: relocation error:",),
+        "a library lacks a symbol that this docker needs: mostly it is libdevmapper",
+        unless=(" symbol ",),
+        reach=120,
+    ),
     Signature(
         "libdevmapper-too-old",
         ("undefined symbol: dm_",),
