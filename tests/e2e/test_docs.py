@@ -38,3 +38,10 @@ def test_files_named_in_the_documents_are_there(name: str) -> None:
     linked = re.findall(r"\]\(([^)#:]+)\)", said)
     in_words = re.findall(r"`((?:hostkit|checks|drivers|tests|docs)/[\w./-]+)`", said)
     assert [path for path in (*linked, *in_words) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_the_readme_says_how_to_start_what_make_has_set_up(name: str) -> None:
+    said = (ROOT / name).read_text(encoding="utf-8")
+    assert "`.venv/bin/hostkit`" in said
+    assert "sudo .venv/bin/hostkit preflight" in said
