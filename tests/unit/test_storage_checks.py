@@ -250,8 +250,15 @@ def test_devicemapper_in_use(version: Any, severity: Severity) -> None:
     assert (found.problem, found.severity) == ("devicemapper-deprecated", severity)
 
 
-def test_a_driver_we_do_not_know_is_not_judged() -> None:
-    assert well("configured-driver", config=configured("acme"))
+def test_a_driver_that_no_docker_has_is_an_error() -> None:
+    found = finding("configured-driver", config=configured("overlay3"))
+    assert (found.problem, found.severity) == ("storage-driver-mismatch", Severity.ERROR)
+    assert dict(found.params)["driver"] == "overlay3"
+
+
+@pytest.mark.parametrize("driver", ["acme/storage:1.0", "overlayfs"])
+def test_a_driver_of_a_plug_in_or_of_containerd_is_not_judged(driver: str) -> None:
+    assert well("configured-driver", config=configured(driver))
 
 
 def test_data_that_the_engine_no_longer_sees() -> None:

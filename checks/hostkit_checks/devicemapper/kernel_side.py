@@ -60,9 +60,9 @@ def device_mapper(facts: Facts) -> Iterator[Outcome]:
             evidence=(
                 Evidence(MISC, "" if registered else "no line device-mapper"),
                 Evidence(modules.folder if modules else "", f"no {missing}.ko, loaded or on disk"),
-                *use.evidence,
+                *(use.evidence if use.used else ()),
             ),
-            params=(("module", missing),),
+            params=(("kernel", "lacks-it"), ("module", missing)),
         )
     elif ModuleState.UNKNOWN in states.values():
         yield Unknown(f"cannot tell whether the kernel has {' and '.join(_unknown(states))}")

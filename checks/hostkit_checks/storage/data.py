@@ -29,6 +29,9 @@ from hostkit_checks.storage.choice import CHOICE_FACTS, choice, holdings, roots_
 DIRPERM1_MISSING = "3.14"
 DIRPERM1_PRESENT = "4.4"
 DEPRECATED_SINCE = (18, 9)
+# What Docker 29 takes from containerd under the same key, and what only plug-ins' names hold.
+SNAPSHOTTERS = ("overlayfs", "native", "nydus", "stargz", "soci", "erofs", "blockfile")
+_PLUGIN_MARKS = frozenset("/:")
 
 
 @check(
@@ -153,6 +156,7 @@ def several_drivers(facts: Facts) -> Iterator[Outcome]:
     problems=("storage-driver-mismatch", "devicemapper-deprecated"),
     uses=CHOICE_FACTS,
     profiles=("docker",),
+    subject=("driver",),
 )
 def configured_driver(facts: Facts) -> Iterator[Outcome]:
     """Another driver's images are not deleted, only out of sight."""
@@ -175,12 +179,22 @@ def configured_driver(facts: Facts) -> Iterator[Outcome]:
             yield root
         elif isinstance(root, DataRoot) and chosen.configured:
             yield from _elsewhere(facts, root, chosen.driver, chosen.evidence)
-    yield Passed(f"the storage driver is {chosen.driver}")
+    yield Passed(f"the storage driver is {chosen.driver}", (("driver", chosen.driver),))
 
 
 def _unserved(driver: str, version: Version | None) -> Finding | None:
     """The configured driver is one that this Docker no longer has, or never had."""
-    if version is None or driver not in LIVES or has_driver(version, driver):
+    if driver in SNAPSHOTTERS or _PLUGIN_MARKS.intersection(driver):
+        return None
+    if driver not in LIVES:
+        return Finding(
+            problem="storage-driver-mismatch",
+            severity=Severity.ERROR,
+            summary=f"{driver} is configured, and no Docker has a storage driver of that name",
+            evidence=(),
+            params=(("driver", driver),),
+        )
+    if version is None or has_driver(version, driver):
         return None
     gone = LIVES[driver].gone
     problem = "devicemapper-deprecated" if driver == "devicemapper" else "storage-driver-mismatch"

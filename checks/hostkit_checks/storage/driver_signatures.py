@@ -104,6 +104,15 @@ _CHOICE = (
         pattern=r"the (?P<driver>aufs|overlay) storage-driver has been",
         summary="this Docker no longer has the driver {driver} that is configured",
     ),
+    # dockerd, naming a driver that none of its versions has.
+    Signature(
+        problem="storage-driver-mismatch",
+        anchors=("rror initializing graphdriver: driver not supported: ",),
+        pattern=r"driver not supported: (?!(?:aufs|btrfs|devicemapper|fuse-overlayfs|overlay2?|vfs"
+        r"|zfs)\b)(?P<driver>[a-z0-9-]+)",
+        summary="dockerd was told to use {driver}, and there is no such driver",
+        reach=80,
+    ),
     # dockerd at start: the driver that was named, or used before, cannot be used.
     Signature(
         problem="storage-driver-mismatch",

@@ -36,6 +36,7 @@ HALF_PERCENT = 50
     problems=("docker-root-disk-full",),
     needs=(VOLUMES,),
     required=("docker", "hostkit"),
+    subject=("mount", "path"),
 )
 def space(facts: Facts) -> Iterator[Outcome]:
     """In percent as df(1) counts, and in bytes for very large and very small volumes."""
@@ -48,15 +49,19 @@ def space(facts: Facts) -> Iterator[Outcome]:
         severity = _severity(percent, left)
         where = volume.mount.target
         if severity is None:
-            yield Passed(f"{where} is {percent} % full, {_size(left)} left")
+            yield Passed(f"{where} is {percent} % full, {_size(left)} left", _place(volume))
         else:
             yield Finding(
                 problem="docker-root-disk-full",
                 severity=severity,
                 summary=f"{where} is {percent} % full: {_size(left)} left for {volume.path}",
                 evidence=(Evidence(f"statvfs {volume.path}", f"{left} bytes available"),),
-                params=(("mount", where), ("path", volume.path)),
+                params=_place(volume),
             )
+
+
+def _place(volume: Volume) -> tuple[tuple[str, str], ...]:
+    return (("mount", volume.mount.target), ("path", volume.path))
 
 
 def _severity(percent: int, left: int) -> Severity | None:
@@ -92,25 +97,27 @@ def _size(count: int) -> str:
     title="Are there inodes for the files of images and containers?",
     problems=("inodes-exhausted",),
     needs=(VOLUMES,),
+    subject=("mount", "path"),
 )
 def inodes(facts: Facts) -> Iterator[Outcome]:
     """Each file of each layer takes one; ext4 has a fixed number of them."""
     for volume in facts.value(VOLUMES):
         where = volume.mount.target
         if not volume.inodes_limited:
-            yield Passed(f"{volume.mount.fstype} makes inodes as they are needed")
+            made = f"{volume.mount.fstype} makes inodes as they are needed"
+            yield Passed(made, _place(volume))
             continue
         total, free = volume.space.inodes, volume.space.inodes_free
         percent = -(-100 * (total - free) // total)
         if percent < FILLING_PERCENT:
-            yield Passed(f"{percent} % of the inodes of {where} are taken")
+            yield Passed(f"{percent} % of the inodes of {where} are taken", _place(volume))
             continue
         yield Finding(
             problem="inodes-exhausted",
             severity=Severity.ERROR if percent >= FULL_PERCENT else Severity.WARNING,
             summary=f"{percent} % of the inodes of {where} are taken: {free} left",
             evidence=(Evidence(f"statvfs {volume.path}", f"{free} of {total} inodes free"),),
-            params=(("mount", where), ("path", volume.path)),
+            params=_place(volume),
         )
 
 

@@ -21,10 +21,18 @@ _NOT_A_DISK = (
     "write /run/",
     "Thin Pool has",
 )
+# The path that is named then lies in a layer, not on this host.
+_IN_AN_IMAGE = (
+    "failed to register layer",
+    "failed to extract layer",
+    "ApplyLayer",
+    "rror processing tar file",
+    "failed to solve",
+)
 # A line below the head of df: 95 % or more of where images lie ...
 _FULL = (
     r" Mounted on (?:(?!Use% Mounted).)*? (?P<percent>9[5-9]|100)% "
-    r"(?P<path>/|/var|/var/lib|/var/lib/(?:docker|containerd|containers)\S*"
+    r"(?P<mount>/|/var|/var/lib|/var/lib/(?:docker|containerd|containers)\S*"
 )
 _OF_ENGINE = _FULL + r"|/\S*docker\S*) "
 # ... or may lie: not what is full by nature (snaps, discs) or beside the point (/boot).
@@ -48,6 +56,15 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
     Signature(
         problem="docker-root-disk-full",
         anchors=("o space left on device",),
+        pattern=r"(?P<path>/[^\s:\"',;]+)[^/]{0,60}o space left on device",
+        unless=(*_NOT_A_DISK, *_IN_AN_IMAGE),
+        summary="a write to {path} failed: no space left on device (or no inodes left)",
+        certainty=Certainty.POSSIBLE,
+        reach=300,
+    ),
+    Signature(
+        problem="docker-root-disk-full",
+        anchors=("o space left on device",),
         unless=_NOT_A_DISK,
         summary="a write failed: no space left on device (or no inodes left)",
         certainty=Certainty.POSSIBLE,
@@ -57,28 +74,28 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
     Signature(
         problem="docker-root-disk-full",
         anchors=("more space needed on the",),
-        pattern=r"more space needed on the (?P<path>/\S*) filesystem",
-        summary="a package does not fit: {path} is full",
+        pattern=r"more space needed on the (?P<mount>/\S*) filesystem",
+        summary="a package does not fit: {mount} is full",
     ),
     Signature(
         problem="docker-root-disk-full",
         anchors=("installing package",),
-        pattern=r"installing package \S+ needs \d+ ?[KMG]?B on the (?P<path>/\S*) filesystem",
-        summary="a package does not fit: {path} is full",
+        pattern=r"installing package \S+ needs \d+ ?[KMG]?B on the (?P<mount>/\S*) filesystem",
+        summary="a package does not fit: {mount} is full",
     ),
     # df.
     Signature(
         problem="docker-root-disk-full",
         anchors=(" Use% Mounted on",),
         pattern=" Use%" + _OF_ENGINE,
-        summary="df shows {path} {percent} % full",
+        summary="df shows {mount} {percent} % full",
         reach=4000,
     ),
     Signature(
         problem="docker-root-disk-full",
         anchors=(" Use% Mounted on",),
         pattern=" Use%" + _ANYWHERE,
-        summary="df shows {path} {percent} % full; Docker's data may lie there",
+        summary="df shows {mount} {percent} % full; Docker's data may lie there",
         certainty=Certainty.POSSIBLE,
         reach=4000,
     ),
@@ -87,7 +104,7 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
         problem="inodes-exhausted",
         anchors=("IUse% Mounted on",),
         pattern="IUse%" + _OF_ENGINE,
-        summary="df -i shows {percent} % of the inodes of {path} taken",
+        summary="df -i shows {percent} % of the inodes of {mount} taken",
         reach=4000,
     ),
     # docker system df.
