@@ -18,6 +18,7 @@ from hostkit.host.base import Host
 from hostkit.host.commands import LSBLK_JSON, LSBLK_PAIRS
 from hostkit.value import NamedTuple
 
+UDEV_DATA = "/run/udev/data"
 FOLDER = "/sys/class/block"
 SECTOR = 512  # the unit of /sys/class/block/*/size, whatever the disk's own sectors
 _DEPTH_LIMIT = 64
@@ -265,7 +266,17 @@ def _gather_native(facts: Facts) -> Answer[BlockDevices]:
     )
 
 
+def _blind(facts: Facts) -> Unreadable | None:
+    """Why lsblk would show every disk as empty; None when it sees what lies on them."""
+    if facts.host.privileged or isinstance(facts.host.stat(UDEV_DATA), Known):
+        return None
+    return Unreadable(UDEV_DATA, "without it only root sees what lies on a disk", needs_root=True)
+
+
 def _gather_contents(facts: Facts) -> Answer[tuple[Content, ...]]:
+    blind = _blind(facts)
+    if blind:
+        return blind
     answer = run_text(facts.host, LSBLK_JSON, parse_lsblk_json)
     if isinstance(answer, Unreadable):
         return run_text(facts.host, LSBLK_PAIRS, parse_lsblk_pairs)
@@ -282,7 +293,7 @@ def parse_native_contents(value: Any) -> tuple[Content, ...]:
 
 
 def _gather_native_contents(facts: Facts) -> Answer[tuple[Content, ...]]:
-    answer = facts.host.native("blkinfo.disks")
+    answer = _blind(facts) or facts.host.native("blkinfo.disks")
     if not isinstance(answer, Known):
         return answer
     return parsed(answer.value, answer.source, parse_native_contents)

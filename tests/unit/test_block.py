@@ -121,6 +121,17 @@ def test_without_lsblk_its_words_are_absent() -> None:
     assert isinstance(make_facts().get(CONTENTS), Absent)
 
 
+def test_disks_are_not_empty_to_who_cannot_look() -> None:
+    seen = '{"blockdevices": [{"kname": "vdb", "fstype": null}]}'
+    said = {" ".join(LSBLK_JSON.argv): seen}
+    native = {"blkinfo.disks": [{"kname": "vdb", "fstype": ""}]}
+    blind = make_facts(commands=said, native=native, privileged=False).get(CONTENTS)
+    assert isinstance(blind, Unreadable)
+    assert blind.needs_root
+    with_udev = make_facts({"/run/udev/data/b1": ""}, commands=said, privileged=False)
+    assert with_udev.known(CONTENTS) is not None
+
+
 def test_real_lsblk_output(shared_data: Path) -> None:
     lab = (shared_data / "lab-captures" / "loop-lsblk-json.txt").read_text()
     names = [one.name for one in parse_lsblk_json(lab[lab.index("{") : lab.rindex("}") + 1])]
