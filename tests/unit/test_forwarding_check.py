@@ -9,6 +9,7 @@ from hostkit.diagnosis.finding import Finding, Severity
 from hostkit.diagnosis.runner import run_checks
 from hostkit.facts.daemonconfig import DAEMON_CONFIG, DaemonConfig
 from hostkit.facts.daemonjson import Setting
+from hostkit.facts.fact import Fact
 from hostkit.facts.processes import ENGINE_PROCESSES, EngineProcesses, Process
 from hostkit.facts.target import TARGET, Target
 from hostkit.host.answer import Unreadable
@@ -22,7 +23,7 @@ SITE = "/etc/sysctl.d/60-hardening.conf"
 
 
 def found(files: dict[str, str], **given: Any) -> Finding:
-    known = {
+    known: dict[Fact[Any], Any] = {
         TARGET: Target(given.get("engine", "docker")),
         ENGINE_PROCESSES: given.get("processes", IDLE),
         DAEMON_CONFIG: DaemonConfig(given.get("settings", ()), (), running=False),
