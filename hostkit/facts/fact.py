@@ -165,8 +165,9 @@ class Facts:
     def prefetch(self, facts: Iterable[Fact[Any]]) -> None:
         """Gather those that wait for a program side by side, and the others meanwhile."""
         wanted = [fact for fact in dict.fromkeys(facts) if fact not in self._answers]
-        threads = [_Gathering(self.get, (fact,)) for fact in wanted if fact.waits]
-        threads.append(_Gathering(self.get, (fact for fact in wanted if not fact.waits)))
+        groups = [[fact] for fact in wanted if fact.waits]
+        groups.append([fact for fact in wanted if not fact.waits])
+        threads = [_Gathering(self.get, group) for group in groups if group]
         until = min(time.monotonic() + self._fact_s, self._deadline)
         for thread in threads:
             thread.start()
