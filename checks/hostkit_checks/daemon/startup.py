@@ -192,10 +192,10 @@ def file_attributes(facts: Facts) -> Iterator[Outcome]:
 )
 def api_minimum(facts: Facts) -> Iterator[Outcome]:
     """29 refuses what 28 answered; a client of the same age as the daemon is never refused."""
-    version = facts.known(DOCKER_VERSION)
-    if version is None:
-        yield NotApplicable("which Docker is to run is not known")
+    if isinstance(facts.get(DOCKER_VERSION), Absent):
+        yield NotApplicable("no Docker is installed or asked for")
         return
+    version = facts.value(DOCKER_VERSION)
     config = facts.known(DAEMON_CONFIG)
     lowered = config.text("min-api-version") if config else ""
     least = _first(_MINIMUM_API, version)

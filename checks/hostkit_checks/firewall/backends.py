@@ -94,7 +94,7 @@ def iptables_modules(facts: Facts) -> Iterator[Outcome]:
     if config is not None and config.text("firewall-backend") == "nftables":
         yield NotApplicable("dockerd uses nftables without iptables' extensions")
         return
-    program = facts.known(IPTABLES)
+    program = None if isinstance(facts.get(IPTABLES), Absent) else facts.value(IPTABLES)
     wanted = (*_COMMON, *(_OF_BACKEND[program.backend] if program else ()))
     kernel = facts.known(KERNEL)
     if program and program.backend is Backend.LEGACY and kernel and kernel.at_least(_XT_NAT_SINCE):

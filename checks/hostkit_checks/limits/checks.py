@@ -10,7 +10,7 @@ from hostkit.facts.clock import CLOCK
 from hostkit.facts.fact import Facts
 from hostkit.facts.limits import ENGINE_LIMITS, LIMITS, Used
 from hostkit.facts.memory import MEMINFO, MEMORY
-from hostkit.host.answer import Known
+from hostkit.host.answer import Known, Unreadable
 
 _MIB = 1 << 20
 _LOW_MEMORY = 64 * _MIB
@@ -90,6 +90,8 @@ def open_files(facts: Facts) -> Iterator[Outcome]:
             summary=f"dockerd may open {engine.value.files} files: a few hundred containers",
             evidence=(Evidence(engine.source, f"Max open files {engine.value.files}"),),
         )
+    elif isinstance(engine, Unreadable):
+        yield Unknown(f"{engine.source}: {engine.reason}", needs_root=engine.needs_root)
     else:
         yield Passed(f"{files.used} files are open")
 
