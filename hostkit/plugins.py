@@ -119,6 +119,7 @@ def _accept(
     if plugin.api != wanted:
         raise ValueError(f"it speaks API {plugin.api}, this hostkit speaks {wanted}")
     if isinstance(plugin, CheckPlugin):
+        import_module(plugin.package)  # where its explanations lie
         areas.append(plugin)
     else:
         drivers.append(plugin)

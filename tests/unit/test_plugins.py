@@ -87,6 +87,7 @@ BROKEN = {
     "kind": ("hostkit.errors", "HostkitError", "TypeError"),
     "hostile": ("hostile_plugin", "PLUGIN", "RecursionError"),
     "future": ("future_plugin", "PLUGIN", "API 99"),
+    "lost": ("lost_plugin", "PLUGIN", "no_such_package"),
 }
 
 
@@ -102,6 +103,10 @@ def test_a_broken_plug_in_is_a_finding(
     (tmp_path / "future_plugin.py").write_text(
         "from hostkit.diagnosis.check import CheckPlugin\n"
         "PLUGIN = CheckPlugin(99, 'future', 'Future', __name__)\n"
+    )
+    (tmp_path / "lost_plugin.py").write_text(
+        "from hostkit.diagnosis.check import CheckPlugin\n"
+        "PLUGIN = CheckPlugin(1, 'lost', 'Lost', 'no_such_package')\n"
     )
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     (finding,) = plugins.load().broken
