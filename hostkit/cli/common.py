@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STARTED = time.monotonic()
 FAIL_ON = (*(severity.value for severity in Severity), "never")
-FORMATS = ("text", "lines", "json")
+FORMATS = ("text", "lines", "json", "junit")
 EXIT_CODES = """\
 exit codes:
   0  nothing at or above --fail-on
@@ -163,6 +163,12 @@ def add_diagnosis(made: ArgumentParser) -> None:
     group = made.add_argument_group("selection (codes, checks or areas, comma separated)")
     group.add_argument("--select", metavar="NAMES", action="append", default=[])
     group.add_argument("--ignore", metavar="NAMES", action="append", default=[])
+    group.add_argument(
+        "--ignore-file",
+        metavar="FILE",
+        default="",
+        help="accepted findings, with reasons (default: /etc/hostkit/ignore.toml if it is there)",
+    )
     group.add_argument(
         "--fail-on",
         choices=FAIL_ON,

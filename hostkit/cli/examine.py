@@ -4,18 +4,19 @@
 import re
 import time
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 from hostkit import plugins
-from hostkit.cli import common, invocation
+from hostkit.cli import common, ignoring, invocation
 from hostkit.cli.selection import Selection
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import Diagnosis
 from hostkit.diagnosis.finding import Finding, Severity
 from hostkit.diagnosis.rank import Ranked, rank
 from hostkit.diagnosis.runner import Result
+from hostkit.diagnosis.waiver import Waiver, waived
 from hostkit.facts.fact import Facts
 from hostkit.facts.target import TARGET
 from hostkit.host.answer import Known, Unreadable
@@ -47,6 +48,7 @@ class Examination:
         self.loaded = loaded
         self.catalogue = loaded.catalogue()
         self.target = common.target_of(arguments.target)
+        self.entries = ignoring.read(arguments.ignore_file)
         self.selection = Selection(common.words(arguments.select), common.words(arguments.ignore))
         areas = (area.area for area in loaded.areas)
         self.selection.verify(
@@ -117,17 +119,20 @@ def facts_of(asked: Examination, host: Host) -> Facts:
 
 def finish(asked: Examination, seen: Seen) -> int:
     """Select, rank again what is left, show it, and return the exit code."""
-    kept = [one for one in seen.ranked if not asked.selection.ignores(one)]
-    ignored = tuple(one for one in seen.ranked if asked.selection.ignores(one))
-    wanted = asked.wanted(one.finding for one in kept)
     host = seen.facts.host if seen.facts is not None else None
+    waivers, expired = _waivers(asked, seen)
+    ignored, kept = [], []
+    for one in seen.ranked:
+        hidden = asked.selection.ignores(one) or one.finding.problem in waivers
+        (ignored if hidden else kept).append(one)
+    wanted = asked.wanted(one.finding for one in kept)
     diagnosis = Diagnosis(
         host=host.name if host is not None else TEXT_HOST,
         source=host.kind if host is not None else "text",
         findings=rank(wanted, asked.catalogue),
         checks=seen.results,
-        ignored=ignored,
-        notes=seen.notes,
+        ignored=tuple(ignored),
+        notes=(*seen.notes, *expired),
         duration_s=time.monotonic() - common.STARTED,
         recognised=seen.recognised,
     )
@@ -142,10 +147,26 @@ def finish(asked: Examination, seen: Seen) -> int:
         advice=seen.advice,
         fixable=ACTIONS,
         program=invocation.program(),
+        fail_on=asked.arguments.fail_on,
+        waivers=waivers,
     )
     output = common.output_of(asked.arguments)
     output.write(shown(report, output))
     return report.exit_code
+
+
+def _waivers(asked: Examination, seen: Seen) -> tuple[Mapping[str, Waiver], ignoring.Notes]:
+    """What the ignore file accepts of this, by code, and notes on what it no longer does."""
+    host = seen.facts.host if seen.facts is not None else None
+    holding, notes = ignoring.holding(
+        asked.entries,
+        host.name if host is not None else TEXT_HOST,
+        live=host is not None and host.kind == "live",
+    )
+    unknown = ignoring.strangers(
+        holding, asked.catalogue, lambda: (one.name for _, one in asked.loaded.checks())
+    )
+    return waived(holding, seen.results), (*notes, *unknown)
 
 
 def exit_code(diagnosis: Diagnosis, engine: str, fail_on: str) -> int:
@@ -167,6 +188,10 @@ def shown(report: Report, output: common.Output) -> str:
         from hostkit.report import jsonout
 
         return jsonout.render(report)
+    if form == "junit":
+        from hostkit.report import junit
+
+        return junit.render(report)
     if form == "lines":
         return lines.render(report, verbosity)
     return text_report.render(report, output.style(), verbosity)

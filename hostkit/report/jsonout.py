@@ -54,7 +54,7 @@ def as_data(report: Report) -> dict[str, Any]:
             {"check": check.name, "area": area(check.name, ""), "note": outcome.note}
             for check, outcome in diagnosis.passed()
         ],
-        "ignored": [_finding(report, one) for one in diagnosis.ignored],
+        "ignored": [_ignored(report, one) for one in diagnosis.ignored],
         "recognised": diagnosis.recognised,
         "advice": _advice(report.advice),
         "notes": list(diagnosis.notes),
@@ -110,6 +110,16 @@ def _finding(report: Report, one: Ranked) -> dict[str, Any]:
         ],
         "mistaken_for": list(problem.mistaken_for),
         "harmful": [harmful._asdict() for harmful in problem.harmful],
+    }
+
+
+def _ignored(report: Report, one: Ranked) -> dict[str, Any]:
+    code = one.finding.problem
+    waiver = report.waivers.get(code)
+    return {
+        **_finding(report, one),
+        "reason": waiver.reason if waiver else "--ignore",
+        "expires": waiver.expires or None if waiver else None,
     }
 
 

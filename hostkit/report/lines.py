@@ -61,7 +61,9 @@ def _finding(report: Report, kind: str, one: Ranked) -> str:
     words = finding.summary if sure else f"({finding.certainty}) {finding.summary}"
     if finding.evidence:
         words += f" [{located(finding.evidence[0])}]"
-    if one.caused_by:
+    if kind == "ignored":
+        words += f"; ignored: {report.why_ignored(finding.problem)}"
+    elif one.caused_by:
         words += f"; caused by {', '.join(one.caused_by)}"
     elif kind in {"error", "warning"}:
         words += _fix(report, one)

@@ -9,6 +9,7 @@ from hostkit.diagnosis.doctor import Diagnosis
 from hostkit.diagnosis.finding import Finding, NotApplicable, Severity, Unknown
 from hostkit.diagnosis.rank import Ranked
 from hostkit.diagnosis.runner import Result
+from hostkit.diagnosis.waiver import Waiver
 from hostkit.value import NamedTuple
 
 # A value from a log or a host goes into a command that a person may paste into a root
@@ -23,7 +24,8 @@ class Report(NamedTuple):
     `identity` is what the header says of the host; `areas` maps a check's name to its
     area; `family` chooses among a remedy's commands; `target` is what `--for` named;
     `again` is the command line to repeat as root; `program` is how hostkit is called here;
-    `fixable` are the actions `hostkit fix` knows; `advice` ranks the storage drivers.
+    `fixable` are the actions `hostkit fix` knows; `advice` ranks the storage drivers;
+    `fail_on` is the limit of `--fail-on`; `waivers` are what an ignore file accepts, by code.
     """
 
     diagnosis: Diagnosis
@@ -36,6 +38,15 @@ class Report(NamedTuple):
     advice: Advice | None = None
     fixable: frozenset[str] = frozenset()
     program: str = "hostkit"
+    fail_on: str = "error"
+    waivers: Mapping[str, Waiver] = {}
+
+    def why_ignored(self, code: str) -> str:
+        """The reason that stands in the ignore file, else the option that hides it."""
+        waiver = self.waivers.get(code)
+        if waiver is None:
+            return "--ignore"
+        return f"{waiver.reason}; until {waiver.expires}" if waiver.expires else waiver.reason
 
     def present(self) -> tuple[Ranked, ...]:
         """The findings that are so, most important root cause first."""

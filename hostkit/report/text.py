@@ -213,8 +213,15 @@ def _past(report: Report, style: Style) -> list[str]:
 
 
 def _ignored(report: Report, style: Style) -> list[str]:
-    codes = dict.fromkeys(one.finding.problem for one in report.diagnosis.ignored)
-    return hang("ignored: ", ", ".join(codes), style.width) if codes else []
+    by_reason: dict[str, list[str]] = {}
+    for one in report.diagnosis.ignored:
+        code = one.finding.problem
+        by_reason.setdefault(report.why_ignored(code), []).append(code)
+    lines: list[str] = []
+    for reason, codes in by_reason.items():
+        words = f"{len(codes)} ({reason}): {', '.join(dict.fromkeys(codes))}"
+        lines += hang("ignored: ", words, style.width)
+    return lines
 
 
 def _passed(report: Report, style: Style) -> list[str]:

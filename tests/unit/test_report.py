@@ -29,6 +29,7 @@ from hostkit.diagnosis.finding import (
 from hostkit.diagnosis.problem import Harmful, Problem, Remedy
 from hostkit.diagnosis.rank import Ranked
 from hostkit.diagnosis.runner import Result
+from hostkit.diagnosis.waiver import Waiver
 from hostkit.facts.fact import Facts
 from hostkit.facts.fitness import Fitness, Reason, Weight
 from hostkit.repair.actions import ACTIONS
@@ -233,7 +234,20 @@ def test_an_ignored_finding_does_not_fail_its_area() -> None:
     hidden = report._replace(diagnosis=report.diagnosis._replace(ignored=(one,)))
     assert areas(report)[0].status is Status.FAIL
     assert areas(hidden)[0].status is not Status.FAIL
-    assert "ignored: pool-full" in shown(hidden)
+    assert "ignored: 1 (--ignore): pool-full" in shown(hidden)
+
+
+def test_an_accepted_finding_is_shown_with_its_reason_in_every_form() -> None:
+    report = made(waivers={"pool-full": Waiver("pool-full", "", "OPS-1", expires="2027-03-31")})
+    diagnosis = report.diagnosis._replace(ignored=(ranked("pool-full"), ranked("small")))
+    hidden = report._replace(diagnosis=diagnosis)
+    assert "ignored: 1 (OPS-1; until 2027-03-31): pool-full" in shown(hidden)
+    assert "ignored: 1 (--ignore): small" in shown(hidden)
+    assert "; ignored: OPS-1; until 2027-03-31\n" in lines.render(hidden)
+    data = jsonout.as_data(hidden)
+    VALIDATOR.validate(data)
+    given = [(one["reason"], one["expires"]) for one in data["ignored"]]
+    assert given == [("OPS-1", "2027-03-31"), ("--ignore", None)]
 
 
 def test_what_root_would_add_is_one_command() -> None:
