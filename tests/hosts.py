@@ -26,6 +26,23 @@ FOLDER = Path(__file__).parent / "captures" / "hosts"
 CAPTURES = FOLDER.parent
 ELF = b"\x7fELF\x02\x01\x01" + bytes(57)
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+# What the root of each v1 hierarchy has besides, on every kernel that people run.
+V1_FILES = {
+    "cpuset": ("cpuset/cpuset.cpus", "cpuset/cpuset.mems"),
+    "cpu,cpuacct": tuple(
+        f"cpu,cpuacct/cpu.{one}" for one in ("shares", "cfs_period_us", "cfs_quota_us")
+    ),
+    "cpu": tuple(f"cpu/cpu.{one}" for one in ("shares", "cfs_period_us", "cfs_quota_us")),
+    "memory": tuple(
+        f"memory/memory.{one}"
+        for one in ("oom_control", "kmem.limit_in_bytes", "kmem.tcp.limit_in_bytes")
+    ),
+    "blkio": tuple(
+        f"blkio/blkio.throttle.{way}_{what}_device"
+        for way in ("read", "write")
+        for what in ("bps", "iops")
+    ),
+}
 CONTROLLERS = "cpuset cpu,cpuacct memory devices freezer net_cls,net_prio blkio perf_event hugetlb"
 
 Table = dict[str, Any]
@@ -188,6 +205,8 @@ class _Builder:
                 mounts.append(f"cgroup {root}/systemd cgroup rw,relatime,xattr,name=systemd 0 0")
             memory = f"{root}/memory/memory"
             self.files[f"{memory}.limit_in_bytes"] = "9223372036854771712\n"
+            for path in (f"{root}/{one}" for group in groups for one in V1_FILES.get(group, ())):
+                self.files[path] = "0\n"
             if said.get("memsw", True):
                 self.files[f"{memory}.memsw.limit_in_bytes"] = "9223372036854771712\n"
         if version == "hybrid":

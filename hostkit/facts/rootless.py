@@ -21,10 +21,10 @@ class RootlessUser(NamedTuple):
 
 
 def _gather(facts: Facts) -> Answer[tuple[RootlessUser, ...]]:
+    v2 = facts.value(CGROUPS).version is CgroupVersion.V2
     names = facts.host.listdir(RUNTIME_FOLDER)
     if not isinstance(names, Known):
         return names
-    v2 = facts.value(CGROUPS).version is CgroupVersion.V2
     found: list[RootlessUser] = []
     for name in names.value[:_USERS_LIMIT]:
         sockets = [f"{RUNTIME_FOLDER}/{name}/{socket}" for socket in _SOCKETS]

@@ -66,7 +66,7 @@ def v2(*unified: str, off: tuple[str, ...] = ()) -> Cgroups:
     return Cgroups(CgroupVersion.V2, controllers(off), mounts, unified)
 
 
-FULL_V2 = v2("cpuset", "cpu", "io", "memory", "pids")
+FULL_V2 = v2("cpuset", "cpu", "io", "hugetlb", "memory", "pids")
 NOTHING = Cgroups(CgroupVersion.NONE, controllers(), (), None)
 
 

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from hostkit.diagnosis.check import Check, check
+from hostkit.diagnosis.check import EVERY_PROFILE, Check, check
 from hostkit.diagnosis.finding import (
     Evidence,
     Finding,
@@ -19,8 +19,9 @@ from hostkit.facts.fact import Facts
 from hostkit.facts.kernel import CMDLINE
 from hostkit.facts.target import TARGET
 from hostkit.host.answer import Absent, Known
+from hostkit_checks.cgroups.warnings import WARNING_CHECKS
 
-ENGINES = ("docker", "podman", "hostkit")
+ENGINES = EVERY_PROFILE
 MOUNTS = "/proc/self/mounts"
 PROC_CGROUPS = "/proc/cgroups"
 # dockerd ends without devices; runc wants the others for every container it starts.
@@ -264,4 +265,5 @@ CHECKS: tuple[Check, ...] = (
     cgroup_v2_support,
     cgroup_memory,
     swap_limit,
+    *WARNING_CHECKS,
 )

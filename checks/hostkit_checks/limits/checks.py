@@ -11,6 +11,7 @@ from hostkit.facts.fact import Facts
 from hostkit.facts.limits import ENGINE_LIMITS, LIMITS, Used
 from hostkit.facts.memory import MEMINFO, MEMORY
 from hostkit.host.answer import Known, Unreadable
+from hostkit_checks.limits.keys import QUOTA_CHECKS
 
 _MIB = 1 << 20
 _LOW_MEMORY = 64 * _MIB
@@ -48,6 +49,7 @@ def memory(facts: Facts) -> Iterator[Outcome]:
     title="Can more processes be started?",
     problems=("task-limit-reached",),
     needs=(LIMITS,),
+    settles=False,  # a unit, a container or a user may be at a limit of its own
 )
 def tasks(facts: Facts) -> Iterator[Outcome]:
     """Every thread takes a number below kernel.pid_max and counts for kernel.threads-max."""
@@ -157,4 +159,4 @@ def _day(moment: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(max(0.0, min(moment, 9e10))))
 
 
-CHECKS: tuple[Check, ...] = (memory, tasks, open_files, inotify, clock)
+CHECKS: tuple[Check, ...] = (memory, tasks, open_files, inotify, clock, *QUOTA_CHECKS)
