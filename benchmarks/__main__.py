@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m benchmarks [ROUNDS]`: a table of medians and ratios measured in one run."""
+"""`python -m benchmarks [ROUNDS]`: a table of medians and ratios measured in one run.
+
+`python -m benchmarks accuracy [-v]` measures how often the first finding is right.
+"""
 
 import compileall
 import os
@@ -27,6 +30,10 @@ MESSAGE = "WARNING: IPv4 forwarding is disabled. Networking will not work.\n"
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print, and exit with 1 when a promise is not kept."""
+    if arguments and arguments[0] == "accuracy":
+        from benchmarks import accuracy  # noqa: PLC0415 - the timed programs start from a small one
+
+        return accuracy.main(arguments[1:])
     rounds = int(arguments[0]) if arguments else ROUNDS
     for folder in ("hostkit", "drivers", "checks"):  # as installing a wheel does
         compileall.compile_dir(os.path.join(ROOT, folder), quiet=1)
