@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import jsonschema  # type: ignore[import-untyped]  # its types are a package of their own
 import pytest
@@ -46,6 +47,28 @@ def test_json_of_this_machine_is_what_the_schema_says() -> None:
     assert data["source"] == "live"
     assert data["summary"]["exit_code"] == ended.code
     assert not [one for one in data["unknown"] if one["crashed"]]
+
+
+def test_junit_is_for_jenkins(tmp_path: Path) -> None:
+    path = tmp_path / "hostkit.xml"
+    ended = hostkit("preflight", "--format", "junit", "-o", str(path), "--fail-on", "info")
+    (suite,) = ElementTree.parse(path).getroot()
+    assert len(suite) > 0
+    assert (suite.get("failures") != "0") == (ended.code == 1)
+
+
+def test_an_ignore_file_hides_what_it_names_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "ignore.toml"
+    path.write_text(f'[[ignore]]\nproblem = "{CODE}"\nreason = "a laptop"\n')
+    ended = hostkit(*DOCTOR, "--ignore-file", str(path), "--format", "json")
+    data = valid(ended.out)
+    assert (ended.code, data["findings"]) == (0, [])
+    assert [(one["problem"], one["reason"]) for one in data["ignored"]] == [(CODE, "a laptop")]
+    path.write_text(path.read_text() + "expires = 2020-01-01\n")
+    ended = hostkit(*DOCTOR, "--ignore-file", str(path))
+    assert ended.code == 1
+    assert f"the entry for {CODE} expired on 2020-01-01" in ended.out
+    assert hostkit(*DOCTOR, "--ignore-file", str(tmp_path)).code == 2
 
 
 def test_a_file_gets_the_whole_report(tmp_path: Path) -> None:
