@@ -41,10 +41,14 @@ def skipped(config: DaemonConfig) -> NotApplicable | None:
     return None
 
 
+_DOCKER = (("engine", "docker"),)
+
+
 @check(
     "iptables-chains",
     title="Are the packet filter's chains that dockerd made still there?",
     problems=("iptables-chains-flushed",),
+    subject=("engine",),
     uses=(DAEMON_CONFIG, RULESET, DOCKER, UNITS, LINKS),
     profiles=("docker",),
     required=("docker",),
@@ -68,7 +72,7 @@ def iptables_chains(facts: Facts) -> Iterator[Outcome]:
     own = ruleset.iptables.backend
     for backend in (own, *(other for other in Backend if other is not own)):
         if not missing(ruleset, backend, engine.version if engine else (), bridge):
-            yield Passed(f"Docker's chains are in place ({backend.value})")
+            yield Passed(f"Docker's chains are in place ({backend.value})", _DOCKER)
             return
     gone = missing(ruleset, own, engine.version if engine else (), bridge)
     yield _flushed(gone, ruleset, facts)
@@ -82,7 +86,7 @@ def _has_docker0(facts: Facts) -> bool:
 def _nftables(ruleset: Ruleset) -> Outcome:
     for table in ruleset.of(Family.IPV4, Backend.NFT):
         if table.name == _NFT_TABLE and any(chain.hook == "forward" for chain in table.chains):
-            return Passed(f"the table ip {_NFT_TABLE} is in place")
+            return Passed(f"the table ip {_NFT_TABLE} is in place", _DOCKER)
     if ruleset.gaps:
         return Unknown(f"{ruleset.gaps[0].source}: {ruleset.gaps[0].reason}")
     return Finding(
@@ -90,6 +94,7 @@ def _nftables(ruleset: Ruleset) -> Outcome:
         severity=Severity.ERROR,
         summary=f"dockerd runs, and its nftables table ip {_NFT_TABLE} is gone",
         evidence=(Evidence("nft list ruleset", f"no table ip {_NFT_TABLE}"),),
+        params=_DOCKER,
     )
 
 
@@ -155,7 +160,7 @@ def _flushed(gone: tuple[str, ...], ruleset: Ruleset, facts: Facts) -> Finding:
             Evidence(source, f"missing: {', '.join(gone)}"),
             *(Evidence("systemctl show", line) for _, line in later),
         ),
-        params=(("service", later[0][0]),) if later else (),
+        params=(*_DOCKER, *((("service", later[0][0]),) if later else ())),
     )
 
 

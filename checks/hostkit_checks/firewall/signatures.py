@@ -33,6 +33,7 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=(_NO_CHAIN,),
         pattern=_DOCKER_RULE,
         summary="iptables did not find a chain that dockerd had made",
+        says=(("engine", "docker"),),
     ),
     # iptables before 1.8, as firewalld logs it: the chain that a rule leads to is gone.
     Signature(
@@ -54,6 +55,15 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=(_NO_CHAIN,),
         pattern=_EXTENSION_RULE,
         summary="iptables could not add a rule with -m {extension}",
+    ),
+    # podman's network programs: netavark from 4.0 on, CNI plug-ins before.
+    Signature(
+        problem="iptables-chains-flushed",
+        anchors=(_NO_CHAIN,),
+        pattern=r"netavark|NETAVARK|CNI-[0-9a-f]{8}|CNI-FORWARD|cni plugin",
+        unless=_PROBES,
+        summary="iptables did not find a chain that Podman had made",
+        says=(("engine", "podman"),),
     ),
     # The message alone, as people shorten it: which of the two cannot be told.
     Signature(
@@ -100,6 +110,13 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"can't initialize iptables table `(?P<table>\w+)':? (?!Permission denied)",
         summary="the kernel has no legacy iptables table {table}",
     ),
+    # iptables-nft, when the kernel's nf_tables cannot have such a table (28.0 on wants raw).
+    Signature(
+        problem="iptables-kernel-module-missing",
+        anchors=("TABLE_ADD failed (Operation not supported)",),
+        pattern=r"TABLE_ADD failed \(Operation not supported\)(?:: table (?P<table>\w+))?",
+        summary="the kernel refuses a table of the packet filter that dockerd needs",
+    ),
     # modprobe (kmod), called by legacy iptables or by dockerd.
     Signature(
         problem="iptables-kernel-module-missing",
@@ -135,6 +152,16 @@ SIGNATURES: tuple[Signature, ...] = (
         problem="iptables-nft-legacy-mismatch",
         anchors=("Failed to initialize nft: Protocol not supported",),
         summary="iptables speaks nft, and the kernel has no nf_tables",
+        says=(("kernel", "without-nft"),),
+    ),
+    # iptables-nft under dockerd at its start, in a chain that it has made just before.
+    Signature(
+        problem="iptables-nft-legacy-mismatch",
+        anchors=("(nf_tables): ", "_APPEND failed (No such file or directory)", "DOCKER"),
+        pattern=r"RULE_APPEND failed \(No such file or directory\): rule in chain DOCKER",
+        summary="iptables speaks nft, and the kernel's nf_tables does not take Docker's rules",
+        reach=400,
+        says=(("kernel", "without-nft"),),
     ),
     # iptables-nft-save and iptables-nft -L (1.8.0 and later).
     Signature(
@@ -200,6 +227,15 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=("ZONE_CONFLICT",),
         pattern=r"ZONE_CONFLICT(?:: '(?P<interface>[\w-]{1,15})')?",
         summary="firewalld has a bridge of Docker's in another zone",
+        says=(("zone-is", "another"),),
+    ),
+    # firewalld, when dockerd's own zone is gone (firewalld was reloaded while it was made).
+    Signature(
+        problem="firewalld-zone-conflict",
+        anchors=("INVALID_ZONE: ",),
+        pattern=r"INVALID_ZONE: '?docker\b",
+        summary="firewalld does not know the zone docker that dockerd made",
+        says=(("zone-is", "missing"),),
     ),
     # A container's program, when firewalld rejects with admin-prohibited and lets ICMP pass.
     Signature(

@@ -68,7 +68,7 @@ def firewalld_zone(facts: Facts) -> Iterator[Outcome]:
             evidence=(
                 Evidence(f"/etc/firewalld/zones/{zone}.xml", f'<interface name="{interface}"/>'),
             ),
-            params=(("zone", zone), ("interface", interface)),
+            params=(("zone", zone), ("interface", interface), ("zone-is", "another")),
         )
     if not wrong:
         yield Passed("no zone file binds a bridge of Docker's elsewhere")

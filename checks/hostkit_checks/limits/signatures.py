@@ -171,4 +171,36 @@ _FILES: tuple[Signature, ...] = (
     ),
 )
 
-SIGNATURES: tuple[Signature, ...] = (*_OOM, *_INOTIFY, *_CLOCK, *_FILES)
+_TASKS: tuple[Signature, ...] = (
+    # Go's runtime, in any program: clone(2) gave EAGAIN.
+    Signature(
+        problem="task-limit-reached",
+        anchors=("runtime: failed to create new OS thread",),
+        pattern=r"failed to create new OS thread \(have \d+ already; errno=11\)",
+        summary="a program written in Go could start no other thread",
+    ),
+    # dockerd, containerd and runc, starting a program.
+    Signature(
+        problem="task-limit-reached",
+        anchors=("fork/exec ", "esource temporarily unavailable"),
+        pattern=r"fork/exec /\S+: resource temporarily unavailable",
+        summary="the engine could start no other process",
+        reach=200,
+    ),
+    # bash and other shells.
+    Signature(
+        problem="task-limit-reached",
+        anchors=("fork: retry: ",),
+        pattern=r"fork: retry: (?:Resource temporarily unavailable|No child processes)",
+        summary="a shell could start no other process",
+    ),
+    # The kernel, for a cgroup at its limit (--pids-limit, TasksMax).
+    Signature(
+        problem="task-limit-reached",
+        anchors=("cgroup: fork rejected by pids controller in ",),
+        pattern=r"pids controller in (?P<cgroup>/\S+)",
+        summary="the kernel refused a process: {cgroup} is at its limit of tasks",
+    ),
+)
+
+SIGNATURES: tuple[Signature, ...] = (*_TASKS, *_OOM, *_INOTIFY, *_CLOCK, *_FILES)

@@ -13,6 +13,17 @@ SIGNATURES: tuple[Signature, ...] = (
         severity=Severity.ERROR,
         certainty=Certainty.LIKELY,
     ),
+    # kubeadm's preflight.
+    Signature(
+        problem="ipv4-forwarding-disabled",
+        anchors=("/proc/sys/net/ipv4/ip_forward contents are not set to 1",),
+        summary="kubeadm saw that IPv4 forwarding was off",
+    ),
+    Signature(
+        problem="ipv4-forwarding-disabled",
+        anchors=("[ERROR FileContent--proc-sys-net-ipv4-ip_forward]",),
+        summary="kubeadm saw that IPv4 forwarding was off",
+    ),
     # docker info and dockerd's log up to 27; harmless for most.
     Signature(
         problem="bridge-nf-disabled",
