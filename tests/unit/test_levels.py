@@ -7,9 +7,13 @@ Imports inside functions count too: a cycle hidden in a function is still a cycl
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
+pytestmark = pytest.mark.xdist_group("levels")
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE_ROOTS = (ROOT / "hostkit", ROOT / "drivers/hostkit_drivers", ROOT / "checks/hostkit_checks")
 PACKAGES = tuple(folder.name for folder in SOURCE_ROOTS)
@@ -49,6 +53,7 @@ def _dotted(path: str) -> str:
     return name if name.split(".")[0] in PACKAGES else ""
 
 
+@cache
 def modules() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in SOURCE_ROOTS:
@@ -58,7 +63,12 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(known: dict[str, Path]) -> Iterator[Import]:
+@cache  # all files are parsed once, by the one worker that has this group of tests
+def imports() -> tuple[Import, ...]:
+    return tuple(_imports(modules()))
+
+
+def _imports(known: dict[str, Path]) -> Iterator[Import]:
     for name, path in known.items():
         for node in ast.walk(ast.parse(path.read_text(), str(path))):
             if isinstance(node, ast.Import):
@@ -113,7 +123,7 @@ def test_every_module_has_a_level() -> None:
 def test_imports_point_down() -> None:
     table = places()
     wrong: list[str] = []
-    for one in imports(modules()):
+    for one in imports():
         if one.importer == "hostkit.__main__" or one.imported in PACKAGES:
             continue
         importer, imported = place_of(one.importer, table), place_of(one.imported, table)
@@ -124,7 +134,7 @@ def test_imports_point_down() -> None:
 
 def test_plug_ins_do_not_import_each_other() -> None:
     wrong: list[str] = []
-    for one in imports(modules()):
+    for one in imports():
         mine, theirs = one.importer.split("."), one.imported.split(".")
         if mine[0] == theirs[0] and mine[0] != "hostkit" and len(theirs) > 1:
             private = theirs[1].startswith("_")  # shared by all plug-ins of the package
@@ -136,7 +146,7 @@ def test_plug_ins_do_not_import_each_other() -> None:
 def test_signatures_import_no_facts() -> None:
     wrong = [
         f"{one.importer}:{one.line}"
-        for one in imports(modules())
+        for one in imports()
         if one.importer.endswith(".signatures") and one.imported.startswith("hostkit.facts")
     ]
     assert not wrong
@@ -144,7 +154,7 @@ def test_signatures_import_no_facts() -> None:
 
 def test_there_is_no_import_cycle() -> None:
     edges: dict[str, set[str]] = {}
-    for one in imports(modules()):
+    for one in imports():
         edges.setdefault(one.importer, set()).add(one.imported)
     done: set[str] = set()
     for start in edges:
