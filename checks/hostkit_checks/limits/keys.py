@@ -59,16 +59,14 @@ def key_quota(facts: Facts) -> Iterator[Outcome]:
 )
 def namespace_quota(facts: Facts) -> Iterator[Outcome]:
     """Each container takes one of every kind but user's; hardening guides set some to 0."""
-    known = 0
-    low: list[tuple[str, int]] = []
-    for key, fact in zip(NAMESPACE_KEYS, NAMESPACE_LIMITS, strict=True):
-        answer = facts.get(fact)
-        if isinstance(answer, Known) and answer.value.isdecimal():
-            known += 1
-            if int(answer.value) < FEW_NAMESPACES:
-                low.append((key, int(answer.value)))
-    if not known:
+    pairs = zip(NAMESPACE_KEYS, NAMESPACE_LIMITS, strict=True)
+    there = [(key, fact) for key, fact in pairs if not isinstance(facts.get(fact), Absent)]
+    limits = [(key, value) for key, fact in there if (value := facts.value(fact)).isdecimal()]
+    low = [(key, int(value[:18])) for key, value in limits if int(value[:18]) < FEW_NAMESPACES]
+    if not there:
         yield NotApplicable("this kernel has no limits on namespaces")
+    elif not limits:
+        yield Unknown(f"{proc_path(there[0][0])}: not a number")
     elif not low:
         yield Passed("no kind of namespace is kept short")
     else:
