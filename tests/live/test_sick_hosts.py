@@ -156,6 +156,27 @@ def test_an_ordinary_user_still_sees_forwarding_off(docker_host: SickHost) -> No
     assert "ipv4-forwarding-disabled" in report.codes
 
 
+def test_a_pasted_error_is_judged_for_an_ordinary_user_too(docker_host: SickHost) -> None:
+    message = "WARNING: IPv4 forwarding is disabled. Networking will not work."
+    healthy = Report(docker_host, "doctor", message, user=NOBODY)
+    assert (healthy.codes, healthy.past) == ([], ["ipv4-forwarding-disabled"])
+    docker_host.run("sysctl", "-w", "net.ipv4.ip_forward=0")
+    sick = Report(docker_host, "doctor", message, user=NOBODY)
+    assert sick.first()["problem"] == "ipv4-forwarding-disabled"
+    assert sick.first()["certainty"] == "confirmed"
+
+
+def test_what_an_ordinary_user_cannot_see_leaves_a_suspicion_standing(
+    docker_host: SickHost,
+) -> None:
+    message = "iptables: No chain/target/match by that name."
+    command = "iptables --wait -t nat -A DOCKER -p tcp -d 0/0 --dport 80 -j DNAT"
+    report = Report(docker_host, "doctor", f"(iptables failed: {command}: {message}", user=NOBODY)
+    assert report.first()["problem"] == "iptables-chains-flushed"
+    assert report.first()["certainty"] != "confirmed"
+    assert report.past == []
+
+
 def test_a_drop_policy_that_cuts_other_bridges_off_is_found(docker_host: SickHost) -> None:
     docker_host.shell("iptables -P FORWARD DROP")
     docker_host.shell("ip link add br0 type bridge && ip addr add 10.9.0.1/24 dev br0")
@@ -222,9 +243,10 @@ def test_missing_control_groups_are_found(host: SickHost, user: int) -> None:
     assert "cgroup-v1-controllers-not-mounted" not in after.codes
 
 
-def test_a_dead_registry_mirror_is_found(host: SickHost) -> None:
+@as_anyone
+def test_a_dead_registry_mirror_is_found(host: SickHost, user: int) -> None:
     host.write("/etc/docker/daemon.json", '{"registry-mirrors": ["https://dockerhub.azk8s.cn"]}')
-    assert "registry-mirror-dead" in Report(host, "preflight").codes
+    assert "registry-mirror-dead" in Report(host, "preflight", user=user).codes
 
 
 def test_data_of_a_driver_that_the_engine_no_longer_has_is_found(host: SickHost) -> None:
