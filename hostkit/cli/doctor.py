@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hostkit.cli import common, examine, invocation, reading
 from hostkit.cli.examine import Examination, Seen
+from hostkit.diagnosis import origin
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import Text, diagnose, suspects
 from hostkit.diagnosis.finding import Finding
@@ -27,6 +28,9 @@ EXAMPLES = (
     "journalctl -u docker -b | hostkit doctor -",
     "hostkit doctor --text dockerd.log --snapshot web07.tar.gz",
     "hostkit doctor --text dockerd.log --host none --format json",
+)
+OTHER_MACHINE = (
+    "part of the text is of another distribution than this host, which judged only the rest"
 )
 NO_ENGINE = "no container engine on this machine: the text was judged alone (--host live asks it)"
 NOT_RECOGNISED = (
@@ -118,8 +122,12 @@ def _text(asked: Examination, given: reading.Reading) -> Seen:
             notes.append(NO_ENGINE)
         ranked = rank((*asked.loaded.broken, *found), asked.catalogue)
         return Seen(ranked, (), None, tuple(notes), recognised=bool(known))
-    suspected = (*asked.loaded.broken, *found)
-    ranked, results = diagnose(facts, judges(asked, found), suspected, asked.catalogue)
+    areas = [asked.catalogue.describe(one.problem).area for one in found]
+    mine, foreign = origin.split(found, areas, examine.host_family(facts))
+    notes += [OTHER_MACHINE] if foreign else []
+    suspected = (*asked.loaded.broken, *mine)
+    ranked, results = diagnose(facts, judges(asked, mine), suspected, asked.catalogue)
+    ranked = rank((*(one.finding for one in ranked), *foreign), asked.catalogue)
     return Seen(ranked, results, facts, tuple(notes), recognised=bool(known))
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From options to a shown report: what preflight and doctor do alike."""
 
-import re
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from hostkit import plugins
 from hostkit.cli import common, ignoring, invocation
 from hostkit.cli.selection import Selection
+from hostkit.diagnosis import origin
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import Diagnosis
 from hostkit.diagnosis.finding import Finding, Severity
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from hostkit.diagnosis.advise import Advice
 
 TEXT_HOST = "-"
-FIRST_DNF_EL = 8
 
 
 class Examination:
@@ -219,28 +218,16 @@ def identity(facts: Facts | None) -> tuple[str, ...]:
 def _family(seen: Seen) -> str:
     """The key into a remedy's commands; of a text, what its quoted lines give away."""
     if seen.facts is None:
-        quoted = " ".join(e.excerpt for one in seen.ranked for e in one.finding.evidence)
-        return family_in(quoted)
+        return origin.family_in(origin.quoted(one.finding for one in seen.ranked))
+    return host_family(seen.facts)
+
+
+def host_family(facts: Facts) -> str:
+    """The package family of a host; `any` when it is not known."""
     from hostkit.facts.osrelease import OS_RELEASE
 
-    release = seen.facts.known(OS_RELEASE)
+    release = facts.known(OS_RELEASE)
     return release.package_family if release else "any"
-
-
-def family_in(words: str) -> str:
-    """Which distribution's packages a message names, if one can tell.
-
-    >>> family_in("kernel 5.14.0-503.16.1.el9_5.x86_64"), family_in("docker-ce-18.09-3.el7")
-    ('dnf', 'yum')
-    >>> family_in("Docker version 20.10.24+dfsg1"), family_in("~ubuntu-focal"), family_in("")
-    ('any', 'apt', 'any')
-    """
-    enterprise = re.search(r"[.\-_]el(\d{1,2})(?![a-z0-9])", words)
-    if enterprise:
-        return "yum" if int(enterprise[1]) < FIRST_DNF_EL else "dnf"
-    signs = (("apt", r"ubuntu|debian|[~+]deb\d"), ("dnf", r"\.fc\d\d\b"), ("zypper", r"suse"))
-    found = [family for family, sign in signs if re.search(sign, words, re.IGNORECASE)]
-    return found[0] if len(found) == 1 else "any"
 
 
 def _areas(asked: Examination, seen: Seen) -> dict[str, str]:

@@ -103,7 +103,7 @@ def _finding(report: Report, one: Ranked) -> dict[str, Any]:
         "remedies": [
             {
                 **_remedy(remedy, params),
-                "commands_here": list(remedy.commands_for(report.family, params)),
+                "commands_here": list(remedy.commands_for(report.family_of(one), params)),
                 "fix": _fix(report, problem, remedy),
             }
             for remedy in one.remedies

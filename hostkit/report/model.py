@@ -7,6 +7,7 @@ from hostkit.diagnosis.advise import Advice
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import Diagnosis
 from hostkit.diagnosis.finding import Finding, NotApplicable, Severity, Unknown
+from hostkit.diagnosis.origin import remedy_family
 from hostkit.diagnosis.rank import Ranked
 from hostkit.diagnosis.runner import Result
 from hostkit.diagnosis.waiver import Waiver
@@ -51,6 +52,10 @@ class Report(NamedTuple):
     def present(self) -> tuple[Ranked, ...]:
         """The findings that are so, most important root cause first."""
         return tuple(one for one in self.diagnosis.findings if not one.finding.past)
+
+    def family_of(self, one: Ranked) -> str:
+        """The family whose commands mend this finding; a text may be of another machine."""
+        return remedy_family(one.finding, one.problem.area, self.family)
 
     def past(self) -> tuple[Ranked, ...]:
         """What a text complained of and the host's facts say is over."""

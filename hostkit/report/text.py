@@ -165,7 +165,7 @@ def _remedy(report: Report, one: Ranked, remedy: Remedy, label: str, style: Styl
         lines += command_lines(f"{report.program} fix {one.problem.code}", style.width, indent)
         lines += [" " * indent + "or by hand:"] if remedy.commands else []
     params = safe_params(one.finding)
-    commands = remedy.commands_for(report.family, params)
+    commands = remedy.commands_for(report.family_of(one), params)
     for command in commands:
         lines += command_lines(command, style.width, indent)
     if not commands:  # the distribution is not known, or the remedy does not know it

@@ -339,7 +339,8 @@ def test_a_bridge_in_a_zone_that_is_not_dockers() -> None:
     given = {FIREWALLD: firewalld, UNITS: ACTIVE, DOCKER: engine("20.10.24")}
     found = finding(firewalld_zone, given)
     assert found.severity is Severity.ERROR
-    assert dict(found.params) == {"zone": "trusted", "interface": "docker0"}
+    params = {"zone": "trusted", "interface": "docker0", "zone-is": "another"}
+    assert dict(found.params) == params
     older = outcomes(firewalld_zone, {**given, DOCKER: engine("19.03.15")})
     assert isinstance(older[0], NotApplicable)
 

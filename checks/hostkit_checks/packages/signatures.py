@@ -122,6 +122,16 @@ _CONFLICTS: tuple[Signature, ...] = (
         summary="{one} and {other} exclude each other",
         reach=160,
     ),
+    # apt, when a package of the distribution or of another repository holds one back.
+    Signature(
+        problem=_OLD,
+        anchors=("unmet dependencies",),
+        pattern=r"(?P<one>docker-ce(?:-cli)?|containerd\.io) : (?:Depends|Breaks): "
+        r"(?P<other>[\w.-]+)",
+        summary="apt cannot install {other}, which {one} needs, beside what is installed",
+        certainty=Certainty.POSSIBLE,
+        reach=400,
+    ),
     # dpkg.
     Signature(
         problem=_OLD,
@@ -198,6 +208,27 @@ _REPOSITORIES: tuple[Signature, ...] = (
         pattern=r"download\.docker\.com/linux/\w+ (?P<release>\S+) Release'",
         summary="Docker has no apt repository for {release}",
         reach=240,
+    ),
+    # apt, in the line of the file that is not there.
+    Signature(
+        problem=_RELEASE,
+        anchors=("download.docker.com/linux/",),
+        pattern=r"download\.docker\.com/linux/(?:ubuntu|debian|raspbian) (?P<release>[\w.-]+)"
+        r"(?:/\w+)?(?: \w+)? Release .{0,20}404",
+        summary="Docker has no apt repository for {release}",
+        reach=240,
+    ),
+    # apt: no source offers the package for this release and architecture.
+    *(
+        Signature(
+            problem=_RELEASE,
+            anchors=(anchor,),
+            pattern=r"ackage '?(?P<package>docker-ce|docker-ce-cli|containerd\.io)\b",
+            summary="apt knows no source of {package} for this release and architecture",
+            certainty=Certainty.POSSIBLE,
+            reach=80,
+        )
+        for anchor in ("has no installation candidate", "Unable to locate package")
     ),
     # yum and dnf. The Docker repositories of before 2017 were closed in 2020.
     Signature(
