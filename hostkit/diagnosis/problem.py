@@ -6,7 +6,7 @@ title = "IPv4 forwarding is disabled"
 causes = ["dns-resolution-failure"]          # codes that it brings about
 harm = "Containers reach no other host."
 inside = true                                # it ails containers, not the host's programs
-mistaken_for = ["a broken DNS server: names fail only because packets do"]
+mistaken_for = ["a broken DNS server: no packet gets out, so none with a name does"]
 confirm = ["cat /proc/sys/net/ipv4/ip_forward"]
 sources = ["kernel Documentation/networking/ip-sysctl.rst"]
 
