@@ -57,7 +57,7 @@ def _messages(path: Path) -> Iterator[Message]:
     for code, entries in tomllib.loads(path.read_text(encoding="utf-8")).items():
         for number, entry in enumerate(entries, 1):
             yield Message(
-                name=f"{code}#{number}",
+                name=f"{path.stem}: {code}#{number}",
                 area=path.stem,
                 code=code,
                 accept=tuple(entry.get("accept", ())),
