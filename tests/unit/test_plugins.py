@@ -24,6 +24,7 @@ AREAS = {
     "registry",
     "security",
     "limits",
+    "kubernetes",
     "plugins",
 }
 DRIVERS = {"overlay2", "aufs", "loop-lvm", "direct-lvm", "vfs", "btrfs", "zfs"}

@@ -34,6 +34,7 @@ _LINKED_BEFORE = (18, 5)
     problems=("dm-module-missing",),
     needs=(DEVICE_MAPPER,),
     uses=(MODULES, DM_TARGETS, *NEEDED),
+    profiles=("docker", "podman", "hostkit"),
 )
 def device_mapper(facts: Facts) -> Iterator[Outcome]:
     """An error only where devicemapper is used; elsewhere it narrows the choice of drivers."""
@@ -132,6 +133,7 @@ def _too_old(library: Library, severity: Severity, effect: str) -> Finding:
     problems=("no-loop-devices",),
     needs=(LOOP_SUPPORT,),
     uses=(MODULES, *NEEDED),
+    profiles=("docker", "podman", "hostkit"),
 )
 def loop_devices(facts: Facts) -> Iterator[Outcome]:
     """Matters where dockerd would make loop-lvm; a free device refutes the old complaint."""

@@ -8,12 +8,13 @@ from hostkit.facts.block import BLOCK_DEVICES
 from hostkit.facts.daemonconfig import DAEMON_CONFIG
 from hostkit.facts.dataroot import DATA_ROOTS
 from hostkit.facts.fact import Facts
+from hostkit.facts.graphdrivers import DOCKER_VERSION, has_driver, written
 from hostkit.host.answer import Unreadable
 from hostkit.value import NamedTuple
 
 DRIVER = "devicemapper"
 # What a check must declare to call `driver_use`.
-NEEDED = (BLOCK_DEVICES, DAEMON_CONFIG, DATA_ROOTS)
+NEEDED = (BLOCK_DEVICES, DAEMON_CONFIG, DATA_ROOTS, DOCKER_VERSION)
 POOL_OPTIONS = ("dm.thinpooldev", "dm.directlvm_device", "dm.datadev")
 # docker-MAJOR:MINOR-INODE-pool, and the devices of layers; the numbers are the data root's.
 _LAYER = r"docker-\d+:\d+-\d+-[0-9a-f]{64}(-init)?|docker-\d+:\d+-\d+-(pool|base)"
@@ -37,6 +38,9 @@ def driver_use(facts: Facts) -> Use:
         if re.fullmatch(_LAYER, device.dm_name):
             seen = Evidence(f"/sys/class/block/{device.name}/dm/name", device.dm_name)
             return Use(True, "a device of the driver is active", (seen,))
+    version = facts.known(DOCKER_VERSION)
+    if version is not None and not has_driver(version, DRIVER):
+        return Use(False, f"Docker {written(version)} has no driver devicemapper")
     config = facts.known(DAEMON_CONFIG)
     chosen = config.get("storage-driver") if config else None
     if config and chosen:

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from hostkit.diagnosis.check import Check, check
+from hostkit.diagnosis.check import EVERY_PROFILE, Check, check
 from hostkit.diagnosis.finding import (
     Evidence,
     Finding,
@@ -20,6 +20,7 @@ from hostkit.facts.sysctl import CONFIGURED, Assignment, proc_path, sysctl
 from hostkit.facts.target import TARGET
 from hostkit.host.answer import Absent
 from hostkit_checks.network.addresses import address_pools, bridge_mtu, docker_subnets
+from hostkit_checks.network.ipv6 import ipv6_forwarding
 from hostkit_checks.network.names import conntrack_table, resolver
 
 IP_FORWARD = sysctl("net.ipv4.ip_forward")
@@ -32,7 +33,7 @@ BRIDGE_NF = sysctl("net.bridge.bridge-nf-call-iptables")
     problems=("ipv4-forwarding-disabled",),
     needs=(IP_FORWARD,),
     uses=(CONFIGURED, DAEMON_CONFIG, ENGINE_PROCESSES, TARGET),
-    required=("docker", "podman", "hostkit"),
+    required=EVERY_PROFILE,
 )
 def ipv4_forwarding(facts: Facts) -> Iterator[Outcome]:
     """Off now is an error; on now but off at boot is the surprise after a restart.
@@ -96,7 +97,7 @@ def _written(winner: Assignment | None) -> tuple[Evidence, ...]:
     "bridge-netfilter",
     title="Does the packet filter see what stays within a bridge, where that is needed?",
     problems=("bridge-nf-disabled",),
-    uses=(BRIDGE_NF, DAEMON_CONFIG, KUBELET),
+    uses=(BRIDGE_NF, DAEMON_CONFIG, KUBELET, TARGET),
 )
 def bridge_netfilter(facts: Facts) -> Iterator[Outcome]:
     """Docker up to 27 warns in any case; only some settings, and Kubernetes, need it."""
@@ -110,6 +111,8 @@ def bridge_netfilter(facts: Facts) -> Iterator[Outcome]:
     kubelet = facts.known(KUBELET)
     if kubelet:
         reasons.append((Evidence(kubelet, "this host is a Kubernetes node"), "Kubernetes"))
+    elif (target := facts.known(TARGET)) is not None and target.engine == "kubernetes":
+        reasons.append((Evidence("--for", "kubernetes"), "Kubernetes"))
     if not reasons:
         yield NotApplicable("bridged packets bypass the filter, and nothing here needs it")
         return
@@ -135,6 +138,7 @@ def _reasons(config: DaemonConfig | None) -> Iterator[tuple[Evidence, str]]:
 
 CHECKS: tuple[Check, ...] = (
     ipv4_forwarding,
+    ipv6_forwarding,
     bridge_netfilter,
     docker_subnets,
     address_pools,
