@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hostkit import files, plugins
-from hostkit.cli import common, invocation
+from hostkit.cli import common, invocation, paste
 from hostkit.diagnosis.runner import facts_of
 from hostkit.errors import InputError
 from hostkit.facts.dataroot import VOLUMES
@@ -94,6 +94,8 @@ def record(recorder: Recorder) -> None:
     loaded.fitness(facts)
     for engine in ENGINES:  # what depends on --for, whichever is asked for later
         Facts(recorder, {TARGET: Known(Target(engine), "--for")}).get(VOLUMES)
+    for _ in paste.parts(facts):  # what `doctor --paste` would ask
+        pass
     native = Facts(recorder, prefer_native=True)
     for fact in wanted:
         if fact.native is not None:

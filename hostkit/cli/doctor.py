@@ -28,6 +28,7 @@ EXAMPLES = (
     "journalctl -u docker -b | hostkit doctor -",
     "hostkit doctor --text dockerd.log --snapshot web07.tar.gz",
     "hostkit doctor --text dockerd.log --host none --format json",
+    "sudo hostkit doctor --paste > issue.md",
 )
 OTHER_MACHINE = (
     "part of the text is of another distribution than this host, which judged only the rest"
@@ -58,6 +59,11 @@ def options() -> ArgumentParser:
         default="auto",
         help="who judges a text: this machine if it has an engine (auto), it anyhow, or nobody",
     )
+    made.add_argument(
+        "--paste",
+        action="store_true",
+        help="Markdown for a bug report: what maintainers ask for, without secrets",
+    )
     common.add_diagnosis(made)
     return made
 
@@ -69,8 +75,23 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError("--host and --snapshot exclude each other")
     given = _given(parsed)
     asked = examine.begin(("doctor", *arguments), parsed)
+    if parsed.paste:
+        return _paste(asked, given)
     seen = _host_alone(asked) if given is None else _text(asked, given)
     return examine.finish(asked, seen)
+
+
+def _paste(asked: Examination, given: reading.Reading | None) -> int:
+    """The report and what stands behind it, for those who know nothing of this host."""
+    from hostkit.cli import paste
+
+    if given is not None or asked.arguments.format:
+        raise InputError("--paste is about a host and is always Markdown: no TEXT, no --format")
+    seen = _host_alone(asked)
+    report = examine.report_of(asked, seen)
+    if seen.facts is not None:
+        common.output_of(asked.arguments).write(paste.render(report, paste.parts(seen.facts)))
+    return report.exit_code
 
 
 def _given(parsed: Namespace) -> reading.Reading | None:

@@ -117,7 +117,15 @@ def facts_of(asked: Examination, host: Host) -> Facts:
 
 
 def finish(asked: Examination, seen: Seen) -> int:
-    """Select, rank again what is left, show it, and return the exit code."""
+    """Show what came of it, and return the exit code."""
+    report = report_of(asked, seen)
+    output = common.output_of(asked.arguments)
+    output.write(shown(report, output))
+    return report.exit_code
+
+
+def report_of(asked: Examination, seen: Seen) -> Report:
+    """Select, and rank again what is left."""
     host = seen.facts.host if seen.facts is not None else None
     waivers, expired = _waivers(asked, seen)
     ignored, kept = [], []
@@ -135,7 +143,7 @@ def finish(asked: Examination, seen: Seen) -> int:
         duration_s=time.monotonic() - common.STARTED,
         recognised=seen.recognised,
     )
-    report = Report(
+    return Report(
         diagnosis=diagnosis,
         identity=identity(seen.facts),
         areas=_areas(asked, seen),
@@ -149,9 +157,6 @@ def finish(asked: Examination, seen: Seen) -> int:
         fail_on=asked.arguments.fail_on,
         waivers=waivers,
     )
-    output = common.output_of(asked.arguments)
-    output.write(shown(report, output))
-    return report.exit_code
 
 
 def _waivers(asked: Examination, seen: Seen) -> tuple[Mapping[str, Waiver], ignoring.Notes]:

@@ -46,6 +46,19 @@ RPM_QUERY = Command(
 )
 SYSTEMCTL_SHOW = Command(("systemctl", "show", "--no-pager"))
 
+# What maintainers ask for (cli/paste.py), which asks first whether the daemon runs: a socket
+# unit would start dockerd, and D-Bus firewalld.
+_DAEMON = "starts the daemon when it does not run"
+DOCKER_INFO = Command(("docker", "info"), timeout=15.0, ok=(0, 1), touches=_DAEMON)
+DOCKER_VERSION = Command(("docker", "version"), timeout=15.0, ok=(0, 1), touches=_DAEMON)
+FIREWALL_ZONES = Command(
+    ("firewall-cmd", "--get-active-zones"), timeout=10.0, root=True, touches=_DAEMON
+)
+STORAGE_SETUP_STATUS = Command(
+    ("systemctl", "status", "docker-storage-setup", "-l", "--no-pager"), ok=(0, 3)
+)
+UNAME_ALL = Command(("uname", "-a"))
+
 # Block devices, device-mapper, LVM. The dm and LVM tools create /dev/mapper/control and open
 # it, which loads dm_mod; the facts ask /proc/misc first. `dmsetup status` without --noflush
 # makes a thin pool commit its metadata (dmsetup(8)).

@@ -2,6 +2,7 @@
 """What is collected here says elsewhere what this machine says itself."""
 
 import json
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -96,3 +97,20 @@ def test_a_snapshot_can_be_piped_but_not_shown(tmp_path: Path) -> None:
     assert b"secrets taken out" in done.stderr
     assert on_terminal("collect", "-o", "-") == ""
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_paste_of_a_snapshot_is_that_of_its_host(snapshot: Path) -> None:
+    live = hostkit("doctor", "--paste").out
+    kept = hostkit("doctor", "--paste", "--snapshot", str(snapshot)).out
+    assert kept.startswith("### hostkit ")
+    assert "Linux" in kept
+    assert "not collected" not in kept
+    assert set(re.findall(r"^`(.*)`$", kept, re.MULTILINE)) == set(
+        re.findall(r"^`(.*)`$", live, re.MULTILINE)
+    )
+    assert max(len(live.encode()), len(kept.encode())) <= 65536
+
+
+@pytest.mark.parametrize("words", [("a text",), ("--format", "json"), ("-",)])
+def test_a_paste_is_about_a_host(words: tuple[str, ...]) -> None:
+    assert hostkit("doctor", "--paste", *words).code == 2
