@@ -15,6 +15,8 @@ FAMILY_WORDS = {
     "any": "anywhere",
 }
 
+_WITH_NEXT = (">", ">>", "<")  # never at the end of a folded line
+
 
 class Style(NamedTuple):
     """How wide a line may be, in cells, and whether colours are understood."""
@@ -85,9 +87,11 @@ def _shell_words(line: str) -> list[str]:
     word, quote, escaped = "", "", False
     for at, character in enumerate(line):
         if character == " " and not quote and not escaped:
-            if word:
+            if word.rstrip() in _WITH_NEXT:
+                word = f"{word.rstrip()} "
+            elif word:
                 words.append(word)
-            word = ""
+                word = ""
             continue
         if character == "#" and not quote and not word:
             return [*words, line[at:]]

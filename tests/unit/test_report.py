@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hostkit import plugins, text
 from hostkit import report as report_package
-from hostkit import text
 from hostkit.diagnosis.advise import advise
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import Diagnosis
@@ -324,6 +324,19 @@ def test_a_folded_command_is_the_same_command(words: list[str], cells: int) -> N
 def test_wrapped_lines_fit(words: str, cells: int) -> None:
     for line in hang("fix: ", words, cells, indent=2):
         assert text.width(line) <= cells or " " not in line.strip().removeprefix("fix: ")
+
+
+def test_a_redirection_stands_before_its_file() -> None:
+    assert command_lines("printf '%s' 1 > /etc/x", 17, 0) == ["printf '%s' 1 \\", "  > /etc/x"]
+
+
+CATALOGUE = plugins.load((plugins.CHECKS_GROUP,)).catalogue()
+
+
+@pytest.mark.parametrize("code", CATALOGUE.codes())
+def test_every_explanation_fits_a_terminal(code: str) -> None:
+    said = explain.render(CATALOGUE.get(code), "dnf", ACTIONS, Style(80))
+    assert [line for line in said.splitlines() if text.width(line) > 80] == []
 
 
 def test_a_comment_that_does_not_fit_stands_before_its_command() -> None:
