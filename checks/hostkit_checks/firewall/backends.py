@@ -71,8 +71,9 @@ def iptables_binary(facts: Facts) -> Iterator[Outcome]:
         severity=Severity.ERROR if installed else Severity.INFO,
         summary="dockerd is installed and the program iptables is not"
         if installed
-        else "the program iptables is not installed; Docker will need it",
+        else "the program iptables is not installed; Docker's packages bring it",
         evidence=(Evidence(answer.source, answer.reason),),
+        params=(("docker", "installed" if installed else "absent"),),
     )
 
 
