@@ -11,6 +11,13 @@ SIGNATURES: tuple[Signature, ...] = (
         problem="cgroup-v1-controllers-not-mounted",
         anchors=("evices cgroup isn't mounted",),
         summary="dockerd found no devices cgroup",
+        unless=("cgroup2fs",),
+    ),
+    # The same beside `stat -f` of the mount point.
+    Signature(
+        problem="cgroup-v2-unsupported",
+        anchors=("evices cgroup isn't mounted", "cgroup2fs"),
+        summary="an old dockerd found no devices cgroup: this host has cgroup v2 only",
     ),
     Signature(
         problem="cgroup-v2-unsupported",

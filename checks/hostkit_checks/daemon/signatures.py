@@ -115,6 +115,14 @@ _START: tuple[Signature, ...] = (
         pattern=r"an't create unix socket (?P<path>/\S+): is a directory",
         summary="{path} is a folder",
     ),
+    # ls -l.
+    Signature(
+        problem="docker-sock-not-a-socket",
+        anchors=("run/docker.sock",),
+        pattern=r"(?:^| )d[rwxst-]{9}[.+]? \d+ .{1,80}? (?P<path>/(?:var/)?run/docker\.sock)",
+        summary="{path} is a folder",
+        reach=120,
+    ),
 )
 
 _CONTAINERD: tuple[Signature, ...] = (
@@ -293,6 +301,20 @@ _CLIENT: tuple[Signature, ...] = (
         summary="the client asks {endpoint}, where no daemon answers",
         reach=400,
     ),
+    # The same: plain HTTP to a TLS port, and TLS to a plain one.
+    Signature(
+        problem=_WRONG_HOST,
+        anchors=("Client sent an HTTP request to an HTTPS server",),
+        pattern=r"Error response from daemon: Client sent|docker",
+        summary="the client speaks plain HTTP to a daemon that wants TLS",
+        reach=160,
+    ),
+    Signature(
+        problem=_WRONG_HOST,
+        anchors=("error during connect:", "server gave HTTP response to HTTPS client"),
+        summary="the client speaks TLS to a daemon that does not",
+        reach=300,
+    ),
     # docker CLI 19.03 and later.
     Signature(
         problem=_WRONG_HOST,
@@ -312,6 +334,15 @@ _CLIENT: tuple[Signature, ...] = (
         problem="daemon-connection-eof",
         anchors=("error during connect:",),
         pattern=r"docker\.sock[^ ]*: (?:unexpected )?EOF(?!\w)",
+        summary="the daemon ended the connection without an answer",
+        certainty=Certainty.POSSIBLE,
+        reach=300,
+    ),
+    # docker-py, so docker-compose 1.x and Ansible.
+    Signature(
+        problem="daemon-connection-eof",
+        anchors=("Connection aborted.", "Remote end closed connection without response"),
+        pattern=r"docker",
         summary="the daemon ended the connection without an answer",
         certainty=Certainty.POSSIBLE,
         reach=300,

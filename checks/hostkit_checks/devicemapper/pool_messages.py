@@ -130,6 +130,37 @@ POOL: tuple[Signature, ...] = (
         unless=("execvp failed",),
         reach=200,
     ),
+    # The kernel when it opens a pool (dm-thin-metadata.c, persistent-data).
+    Signature(
+        "thinpool-metadata-damaged",
+        ("device-mapper: thin metadata: ",),
+        "the kernel could not read a thin pool's metadata",
+        pattern=r"thin metadata: (?:sb_check failed|couldn't read superblock|\w[\w ]* failed)",
+        reach=120,
+    ),
+    Signature(
+        "thinpool-metadata-damaged",
+        ("device-mapper: ", "validator check failed for block"),
+        "the kernel found damaged metadata of a thin pool",
+        reach=160,
+    ),
+    # thin_check of thin-provisioning-tools, to 0.9; 1.0 says much the same.
+    Signature(
+        "thinpool-metadata-damaged",
+        ("examining superblock", "examining"),
+        "thin_check found damage in a thin pool's metadata",
+        pattern=r"superblock is corrupt|missing mappings|bad checksum in|value size mismatch"
+        r"|metadata contains errors",
+        reach=1200,
+    ),
+    # dockerd, asking for the status of the pool that its options name.
+    Signature(
+        "thinpool-inactive",
+        ("evicemapper: Non existing device",),
+        "the thin pool {pool} was not there when dockerd asked for it",
+        pattern=r"Non existing device (?P<pool>[\w./+-]+)",
+        reach=120,
+    ),
     # LVM at activation; 2.02.111 and earlier compare with Docker's count and refuse.
     Signature(
         "thinpool-inactive",
@@ -154,5 +185,21 @@ POOL: tuple[Signature, ...] = (
         pattern=r" twi-\S{5,6} [<\d.,]+[a-zA-Z]? [\d., ]*?not monitored",
         severity=Severity.WARNING,
         reach=160,
+    ),
+    # lvcreate and lvconvert from 2.02.171 on, and vgchange or lvchange --monitor n.
+    Signature(
+        "thinpool-not-monitored",
+        ("not turned on protection against thin pools running out of space",),
+        "LVM is not set to extend thin pools that fill up",
+        severity=Severity.WARNING,
+    ),
+    Signature(
+        "thinpool-not-monitored",
+        ("logical volume(s) in volume group", "unmonitored"),
+        "monitoring was switched off for the volumes of {group}",
+        pattern=r"volume group \"(?P<group>[^\"]+)\" unmonitored",
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+        reach=120,
     ),
 )

@@ -70,6 +70,20 @@ _KERNEL: tuple[Signature, ...] = (
         "the kernel has no thin-pool target",
         pattern=r"thin(-pool)? target support missing from kernel",
     ),
+    # lvcreate and lvconvert.
+    Signature(
+        "dm-module-missing",
+        ("Required device-mapper target(s) not detected in your kernel",),
+        "LVM found no {target} target in the kernel",
+        pattern=r"(?P<target>thin(?:-pool)?): Required device-mapper target",
+        reach=120,
+    ),
+    # libdevmapper in dockerd's log, any version.
+    Signature(
+        "dm-module-missing",
+        ("s device-mapper driver missing from kernel?",),
+        "device-mapper was not available in the running kernel",
+    ),
     Signature(
         "dm-module-missing",
         ("odule dm", "not found"),
@@ -104,6 +118,41 @@ _PROMISED = (
 )
 
 _LOOP: tuple[Signature, ...] = (
+    # First: it says more than that there are loop files.
+    # docker info of a daemon without images whose pool still holds gigabytes.
+    # Half of the pool and more is what the disk below misses sooner or later.
+    Signature(
+        "loop-lvm-space-not-reclaimed",
+        ("Data file: /dev/loop",),
+        "nothing is left in Docker, its loop file still holds {used} GB",
+        pattern=r"Containers: 0 (?:\w+: 0 )*Images: 0 .*?"
+        r"Data Space Used: (?P<used>(?:[5-9]\d|\d{3})(?:\.\d+)?) ?GB",
+    ),
+    Signature(
+        "loop-lvm-space-not-reclaimed",
+        ("Data file: /dev/loop",),
+        "nothing is left in Docker, its loop file still holds {used} GB",
+        pattern=r"Containers: 0 (?:\w+: 0 )*Images: 0 .*?"
+        r"Data Space Used: (?P<used>\d+(?:\.\d+)?) ?GB",
+        severity=Severity.WARNING,
+    ),
+    # The same, from a person who deleted and looked again.
+    Signature(
+        "loop-lvm-space-not-reclaimed",
+        ("Data file: /dev/loop",),
+        "space that was used on the loop file is said not to come back",
+        pattern=r"(?i)(?:not|n't|never) [\w ]{0,20}(?:free|reclaim|releas|return|give|shr[iu]nk)",
+        severity=Severity.WARNING,
+        reach=700,
+    ),
+    Signature(
+        "loop-lvm-space-not-reclaimed",
+        ("Data loop file: /",),
+        "no image is left in Docker, its loop file still holds {used} GB",
+        pattern=r"Images: 0 .{0,600}?Data Space Used: (?P<used>\d+(?:\.\d+)?) ?GB",
+        severity=Severity.WARNING,
+        reach=900,
+    ),
     # dockerd's log to 17.05, docker info to 17.03 inside the block of the driver.
     Signature(
         "loop-lvm-in-use",
@@ -141,15 +190,6 @@ _LOOP: tuple[Signature, ...] = (
         pattern=r"/dev/loop\d+\b.{0,200}?/devicemapper/devicemapper/data\b(?! ?[:\"]? ?No such)",
         severity=Severity.WARNING,
         reach=240,
-    ),
-    # docker info of a daemon without images whose pool still holds gigabytes.
-    Signature(
-        "loop-lvm-space-not-reclaimed",
-        ("Data file: /dev/loop",),
-        "nothing is left in Docker, its loop file still holds {used} GB",
-        pattern=r"Containers: 0 (?:\w+: 0 )*Images: 0 .*?"
-        r"Data Space Used: (?P<used>\d+(?:\.\d+)?) ?GB",
-        severity=Severity.WARNING,
     ),
     # docker info: what the disk below can still give is far less than what the pool promises.
     Signature(
@@ -209,6 +249,14 @@ _LOOP: tuple[Signature, ...] = (
         "dockerd misses the {what} file of loop-lvm",
         pattern=r"[Ll]oopback (?P<what>data|metadata) file not found",
         reach=80,
+    ),
+    Signature(
+        "devmapper-loop-file-missing",
+        ("/devicemapper/devicemapper/", "no such file or directory"),
+        "dockerd misses the {what} file of loop-lvm",
+        pattern=r"(?:open|stat) /\S+/devicemapper/devicemapper/(?P<what>data|metadata): "
+        r"no such file",
+        reach=120,
     ),
     Signature(
         "devmapper-loop-file-missing",
@@ -273,6 +321,19 @@ _DRIVER: tuple[Signature, ...] = (
         "{device} holds a file system, so dockerd does not make a pool of it",
         pattern=r"(?P<device>/dev/\S+) has a filesystem already, use dm\.directlvm_device_force",
     ),
+    # The same without the name that the journal puts before it.
+    Signature(
+        "direct-lvm-misconfigured",
+        ("Docker has been previously configured for use with devicemapper",),
+        "docker-storage-setup found records of an earlier pool and made no new one",
+    ),
+    Signature(
+        "direct-lvm-misconfigured",
+        ("to create data volume of size MIN_DATA_SIZE",),
+        "the volume group {group} has no room for Docker's pool",
+        pattern=r"free space in volume group (?P<group>\S+) to create",
+        reach=160,
+    ),
     # docker-storage-setup and container-storage-setup (RHEL, CentOS, Fedora).
     Signature(
         "direct-lvm-misconfigured",
@@ -313,7 +374,7 @@ _DRIVER: tuple[Signature, ...] = (
         "devmapper-base-size-reached",
         ("/dev/mapper/docker-",),
         "a container's file system on devicemapper is {percent} % full",
-        pattern=r"/dev/mapper/docker-\d+:\d+-\d+-[0-9a-f]{12,64} (?:[\d.]+[KMGT]? ){3}"
+        pattern=r"/dev/mapper/docker-\d+:\d+-\d+-[0-9a-f]{12,64} (?:[\d.]+[KMGT]? ){3,4}"
         r"(?P<percent>9[5-9]|100)%",
         reach=240,
     ),

@@ -19,7 +19,9 @@ _DOCKER_RULE = (
     r"(?:(?! -m (?!tcp|udp|sctp|comment)| -[CDFX] )[^:]|:\d|:(?=[0-9a-f:]*\])){0,400}?"
     r":\s*ip6?tables(?: v[\d.]+ \(\w+\))?: No chain/target/match by that name"
 )
-_OTHER_BRIDGE = r"\b(?:virbr\d|lxdbr\d|lxcbr\d|vmbr\d|incusbr\d|cni0|LXD|lxc|libvirt|KVM|qemu)\b"
+_OTHER_BRIDGE = (
+    r"\b(?:br0|virsh|virbr\d|lxdbr\d|lxcbr\d|vmbr\d|incusbr\d|cni0|LXD|lxc|libvirt|KVM|qemu)\b"
+)
 _EXTENSION_RULE = (
     r"ip6?tables[^:]{0,120} -[AI] [A-Z-]+ [^:]{0,200}-m (?P<extension>addrtype|conntrack|"
     r"set|mark|statistic|policy|u32|bpf)\b[^:]{0,200}: ip6?tables(?: v[\d.]+ \(\w+\))?: "
@@ -196,6 +198,14 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=('exec: "iptables": executable file not found',),
         summary="dockerd found no program iptables",
     ),
+    # dockerd 28 and later, of both programs.
+    Signature(
+        problem="iptables-binary-missing",
+        anchors=(": iptables not found",),
+        pattern=r"NAT chain|FILTER chain|controller|dockerd|daemon",
+        summary="dockerd found no program iptables",
+        reach=250,
+    ),
     # A command line or daemon.json in the text.
     Signature(
         problem="iptables-disabled-in-daemon",
@@ -246,6 +256,24 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="a container was told that a host is unreachable",
         certainty=Certainty.POSSIBLE,
     ),
+    # The same from curl and other programs of an image, with firewalld in the text.
+    Signature(
+        problem="firewalld-blocks-container-traffic",
+        anchors=("o route to host",),
+        pattern=r"(?:firewall-cmd|firewalld).{0,500}docker (?:run|exec) .{0,300}o route to host",
+        summary="a container was told that there is no route to a host of its network",
+        certainty=Certainty.POSSIBLE,
+        reach=900,
+    ),
+    # firewalld with LogDenied: the chain of the zone that refused, the bridge it came from.
+    Signature(
+        problem="firewalld-blocks-container-traffic",
+        anchors=("REJECT: IN=",),
+        pattern=r"(?:filter_(?:FWD|FORWARD|IN)\w*|FINAL|STATE_INVALID)_(?:REJECT|DROP): "
+        r"IN=(?P<bridge>docker\d|br-[0-9a-f]{12}) ",
+        summary="firewalld refused a packet that came from {bridge}",
+        reach=120,
+    ),
     # iptables-save and iptables -L of every healthy Docker host say so too; what makes it a
     # suspect is another engine or a virtual machine in the same text.
     Signature(
@@ -256,6 +284,36 @@ SIGNATURES: tuple[Signature, ...] = (
         severity=Severity.WARNING,
         certainty=Certainty.POSSIBLE,
         reach=1500,
+    ),
+    Signature(
+        problem="docker-forward-drop-policy",
+        anchors=("-P FORWARD DROP", "DOCKER-USER"),
+        pattern=_OTHER_BRIDGE,
+        summary="FORWARD drops by policy, and Docker's chains are there",
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+        reach=1500,
+    ),
+    # nft list ruleset (the chain that iptables-nft or dockerd 28 made).
+    Signature(
+        problem="docker-forward-drop-policy",
+        anchors=("hook forward priority filter; policy drop;", "jump DOCKER"),
+        pattern=_OTHER_BRIDGE,
+        summary="the forward hook drops by policy, and Docker's chains are there",
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+        reach=1500,
+    ),
+    # Docker's chains in a text that complains of a network lost.
+    Signature(
+        problem="docker-forward-drop-policy",
+        anchors=(":DOCKER-USER - [", "-A FORWARD -j DOCKER-USER"),
+        pattern=r"(?i)(?:denied|no|lost|lose|without|cannot reach(?: the)?) (?:WAN|internet"
+        r"|network)\b.{0,60}docker|docker.{0,60}(?:denied|lost|lose) (?:WAN|internet|network)\b",
+        summary="Docker's chains stand in the way of other traffic through this host, it is said",
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+        reach=900,
     ),
     Signature(
         problem="docker-forward-drop-policy",

@@ -106,6 +106,15 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="modprobe found no modules for the running kernel {release}",
         pattern=r"/lib/modules/(?P<release>[^/\s]+)/modules\.dep",
     ),
+    # modprobe, and what a person then saw in /lib/modules: other releases.
+    Signature(
+        problem="kernel-updated-not-rebooted",
+        anchors=("not found in directory /lib/modules/", "ls /lib/modules"),
+        summary="the running kernel {release} has no folder of modules, another one has",
+        pattern=r"directory /lib/modules/(?P<release>[\w.+~-]+)(?!.* (?P=release)(?:/| |$))"
+        r".{0,200}ls /lib/modules/? \d",
+        reach=400,
+    ),
     # module-init-tools (EL 6, Debian 6).
     Signature(
         problem="kernel-updated-not-rebooted",
@@ -125,6 +134,22 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=("pair interfaces: operation not supported",),
         summary="the kernel could not make a veth pair: it may have been built without",
         certainty=Certainty.POSSIBLE,
+    ),
+    # dockerd at its start: no bridge.
+    Signature(
+        problem="kernel-updated-not-rebooted",
+        anchors=("via netlink: operation not supported",),
+        pattern=r"failed to create bridge \S+ via netlink",
+        summary="the kernel could not make a bridge: its module is not to be had",
+        reach=160,
+    ),
+    Signature(
+        problem="kernel-config-missing-features",
+        anchors=("via netlink: operation not supported",),
+        pattern=r"failed to create bridge \S+ via netlink",
+        summary="the kernel could not make a bridge: it may have been built without",
+        certainty=Certainty.POSSIBLE,
+        reach=160,
     ),
     # podman and containers/storage: modprobe overlay failed, or the kernel has none.
     Signature(
@@ -349,10 +374,17 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         problem="container-based-vps",
-        anchors=("Kernel Version: 3.10.0-", ".vz7."),
-        summary="docker info: the kernel {release} is OpenVZ's",
-        pattern=r"Version: (?P<release>3\.10\.0-[\d.]+\.vz7\.\d[\d.]*\d)",
+        anchors=(".vz7.",),
+        summary="the kernel {release} is OpenVZ's",
+        pattern=r"(?P<release>3\.10\.0-[\d.]+\.vz7\.\d[\d.]*\d)",
         certainty=Certainty.POSSIBLE,
+        reach=60,
+    ),
+    Signature(
+        problem="container-based-vps",
+        anchors=("systemd-detect-virt",),
+        summary="systemd-detect-virt says that this is a guest of {kind}",
+        pattern=r"systemd-detect-virt\W{1,5}(?P<kind>openvz|lxc|lxc-libvirt)\b",
         reach=60,
     ),
     Signature(
@@ -361,6 +393,15 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="this is a guest of OpenVZ, which shares its host's kernel",
         certainty=Certainty.POSSIBLE,
         unless=("No such file",),
+    ),
+    # runc in a container of LXC or Proxmox that may not nest.
+    Signature(
+        problem="container-based-vps",
+        anchors=('error mounting "proc" to rootfs',),
+        summary="a container could not get its /proc: this host may itself be a container",
+        pattern=r"to rootfs at .{0,200}?(?:permission denied|operation not permitted)",
+        certainty=Certainty.POSSIBLE,
+        reach=300,
     ),
     Signature(
         problem="container-based-vps",

@@ -51,8 +51,17 @@ _INOTIFY: tuple[Signature, ...] = (
     Signature(
         problem="inotify-limit",
         anchors=("oo many open files", "inotify"),
+        unless=("Unable to read manifest path",),
         summary="no more inotify instances for this user (not open files)",
         reach=200,
+    ),
+    # kubelet, which goes on without watching its folder of manifests.
+    Signature(
+        problem="inotify-limit",
+        anchors=("Unable to read manifest path", "inotify", "oo many open files"),
+        summary="kubelet found no inotify instance free",
+        severity=Severity.WARNING,
+        reach=300,
     ),
     Signature(
         problem="inotify-limit",

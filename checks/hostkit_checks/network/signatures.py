@@ -61,6 +61,12 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=("all predefined address pools have been fully subnetted",),
         summary="dockerd found no free address pool for a network",
     ),
+    # The engines of 2015 and 2016 (1.9 to 1.12).
+    Signature(
+        problem="address-pool-exhausted",
+        anchors=("could not find an available predefined network",),
+        summary="dockerd found no free address pool for a network",
+    ),
     # docker network create and compose, for a network that was asked for by its range.
     Signature(
         problem="docker-subnet-conflict",
@@ -72,6 +78,18 @@ SIGNATURES: tuple[Signature, ...] = (
         problem="docker-subnet-conflict",
         anchors=("conflicts with existing network", "networks have overlapping IPv4"),
         summary="the network that was asked for overlaps another of Docker's",
+    ),
+    Signature(
+        problem="docker-subnet-conflict",
+        anchors=("conflicts with network", "networks have overlapping IPv"),
+        summary="the network that was asked for overlaps another of Docker's",
+        reach=300,
+    ),
+    # dockerd's bridge driver, of the default bridge or one whose range was given.
+    Signature(
+        problem="docker-subnet-conflict",
+        anchors=("requested network overlaps with existing network",),
+        summary="the network that was asked for overlaps one of the host's",
     ),
     # What people write above a routing table.
     Signature(
@@ -121,10 +139,22 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         problem="mtu-mismatch",
         anchors=("docker0: <", "mtu 1500"),
-        pattern=r"\d: (?:eth|en[opsx]|bond)[\w.@-]{0,14}: <[A-Z_,]*UP[A-Z_,]*> "
-        r"mtu (?P<mtu>1[0-4]\d\d|[5-9]\d\d) [^<]{0,400}docker0: <[A-Z_,-]*> mtu 1500",
+        # the first card of the list: a second one may be of a private network
+        pattern=r"^(?:(?!: (?:eth|en[opsx]|bond)[\w.@-]{0,14}: <).)*"
+        r": (?:eth|en[opsx]|bond)[\w.@-]{0,14}: <[A-Z_,]*UP[A-Z_,]*> "
+        r"mtu (?P<mtu>1[0-4]\d\d|[5-9]\d\d) .{0,900}docker0: <[A-Z_,-]*> mtu 1500",
         summary="the uplink takes {mtu} bytes and docker0 sends 1500",
-        reach=500,
+        reach=1000,
+    ),
+    # ifconfig, to 1.60 with a colon and from 2.10 on without.
+    Signature(
+        problem="mtu-mismatch",
+        anchors=("docker0", "MULTICAST"),
+        pattern=r"(?:^| )(?:eth|en[opsx]|bond)[\w.]{0,14}:? .{0,300}?(?:MTU:|mtu )"
+        r"(?P<mtu>1[0-4]\d\d|[5-9]\d\d) .{0,400}docker0:? (?:Link|flags).{0,300}?(?:MTU:|mtu )1500",
+        unless=("docker0: <",),
+        summary="the uplink takes {mtu} bytes and docker0 sends 1500",
+        reach=900,
     ),
     # dockerd, which asks for the registry's name itself: no container has a part in it.
     Signature(

@@ -101,7 +101,8 @@ _TLS: tuple[Signature, ...] = (
     Signature(
         problem=_UNTRUSTED,
         anchors=("server gave HTTP response to HTTPS client",),
-        pattern=r"https://(?P<registry>[^/\s\"]+)/v[12]",
+        pattern=r"https://(?P<registry>[^/\s\"]+)/v[12](?![.\d])",
+        unless=("error during connect:",),
         summary="{registry} speaks HTTP without TLS, which is not allowed here",
         reach=300,
         says=(("refused", "plain-http"),),
@@ -169,6 +170,18 @@ _MIRRORS: tuple[Signature, ...] = (
         r"|certificate|unreachable|no route|Timeout)",
         summary="the mirror {registry} does not serve",
         reach=300,
+    ),
+    # dockerd asks Docker Hub itself only when the mirrors that are configured have failed.
+    *(
+        Signature(
+            problem=_MIRROR,
+            anchors=(anchor, "Error response from daemon", "https://registry-1.docker.io/v2/"),
+            pattern=r"registry-1\.docker\.io/v2/\S* (?:(?!Error response).){0,300}?"
+            r"(?:i/o timeout|no such host|refused|Client\.Timeout|request canceled)",
+            unless=('"registry-mirrors": []',),
+            summary="the configured mirror did not serve: dockerd went on to Docker Hub, in vain",
+        )
+        for anchor in ("registry-mirrors", "Registry Mirrors:")
     ),
     # A pull that failed, pasted with a daemon.json or docker info that names a mirror.
     *(

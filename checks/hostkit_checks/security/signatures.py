@@ -27,7 +27,7 @@ _SELINUX: tuple[Signature, ...] = (
     Signature(
         problem="selinux-denial",
         anchors=("SELinux is preventing ",),
-        pattern=r"preventing (?P<program>\S+?),? from (?=.{0,400}(?:" + _OF_CONTAINERS + r"))",
+        pattern=r"preventing (?=.{0,400}?(?:" + _OF_CONTAINERS + r"))(?P<program>\S+?),? from ",
         summary="SELinux prevented an access of {program}",
     ),
     # ls -Z: an engine outside its folder, or installed by hand, has a wrong label.
@@ -91,6 +91,13 @@ _SECCOMP: tuple[Signature, ...] = (
         pattern=r"(?i)requires libseccomp version >=? ?(?P<version>[\d.]+)",
         summary="libseccomp {version} or later is needed",
     ),
+    # dockerd, 1.10 and later, when it looked at the kernel.
+    Signature(
+        problem="seccomp-missing",
+        anchors=("seccomp is not enabled in your kernel",),
+        summary="dockerd found no seccomp in the kernel",
+        severity=Severity.WARNING,
+    ),
     # runc compiled without seccomp, or a kernel without it.
     Signature(
         problem="seccomp-too-old",
@@ -105,6 +112,13 @@ _SECCOMP: tuple[Signature, ...] = (
         summary="a new image's threads are refused by an old seccomp profile (clone3)",
         certainty=Certainty.POSSIBLE,
         reach=200,
+    ),
+    # The same, as a Java machine words it.
+    Signature(
+        problem="seccomp-too-old",
+        anchors=("pthread_create failed (EPERM)",),
+        summary="a new image's threads are refused by an old seccomp profile (clone3)",
+        certainty=Certainty.POSSIBLE,
     ),
     # Alpine 3.14 images: faccessat2 is refused the same way.
     Signature(

@@ -39,6 +39,13 @@ _AUFS = (
         anchors=("unknown filesystem type 'aufs'",),
         summary="the kernel knows no file system called aufs",
     ),
+    # aufs itself, in dmesg, when dockerd tries the option.
+    Signature(
+        problem="aufs-dirperm1-unsupported",
+        anchors=('unknown option "dirperm1"',),
+        summary="the kernel's aufs does not know the option dirperm1",
+        severity=Severity.WARNING,
+    ),
     # get.docker.com on Ubuntu and Debian, to 2017.
     Signature(
         problem="aufs-not-in-kernel",
@@ -62,6 +69,13 @@ _CHOICE = (
         anchors=("contains several valid graphdrivers",),
         pattern=r"several valid graphdrivers: (?P<drivers>[a-z0-9, -]*[a-z0-9])",
         summary="the data root holds folders of several drivers: {drivers}",
+    ),
+    # dockerd 1.6 to 1.8, which would not start; 1.4 and 1.5 only warned.
+    Signature(
+        problem="several-graphdrivers-present",
+        anchors=("other graphdrivers: ",),
+        pattern=r"(?:contains|managed by) other graphdrivers: (?P<drivers>[a-z0-9, -]*[a-z0-9])",
+        summary="the data root holds folders of other drivers: {drivers}",
     ),
     # container-storage-setup, called docker-storage-setup before.
     Signature(
@@ -96,6 +110,19 @@ _CHOICE = (
         anchors=("GetDriver graph",),
         pattern=r"GetDriver graph\"? (?:driver=)?devicemapper",
         summary="this build of dockerd has no devicemapper driver",
+    ),
+    # dockerd 1.13 to 20.10, of a name that it takes for a plug-in's.
+    Signature(
+        problem="storage-driver-mismatch",
+        anchors=("graphdriver plugins are only supported with experimental mode",),
+        summary="dockerd does not know the storage driver that is named",
+    ),
+    # dockerd 23.0: data of a driver that it no longer chooses by itself.
+    Signature(
+        problem="storage-driver-mismatch",
+        anchors=("prior storage driver",),
+        pattern=r"prior storage driver (?P<driver>aufs|overlay) is deprecated",
+        summary="dockerd wants {driver} named explicitly before it uses it again",
     ),
     # dockerd 24.0 on.
     Signature(

@@ -194,7 +194,8 @@ _OVERLAY = (
     Signature(
         problem="overlay-too-many-layers",
         anchors=("max depth exceeded",),
-        pattern=r"(?i)layer|image|docker|daemon|overlay|snapshot|buildkit|pull|^\W*max depth",
+        pattern=r"(?i)layer|image|docker|daemon|overlay|snapshot|buildkit|pull|Step \d+/\d+ :"
+        r"|^\W*max depth",
         unless=("JSON", "json", "ecursion", "GraphQL"),
         summary="the image has more layers than the storage driver stacks",
     ),

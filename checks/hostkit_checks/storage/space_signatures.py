@@ -31,7 +31,8 @@ _IN_AN_IMAGE = (
 )
 # A line below the head of df: 95 % or more of where images lie ...
 _FULL = (
-    r" Mounted on (?:(?!Use% Mounted).)*? (?P<percent>9[5-9]|100)% "
+    r" Mounted on(?:(?!Use% Mounted).)*? (?!/dev/mapper/docker-\d)\S+(?: [\d.,]+[KMGTP]?i?B?){3}"
+    r" (?P<percent>9[5-9]|100)% "
     r"(?P<mount>/|/var|/var/lib|/var/lib/(?:docker|containerd|containers)\S*"
 )
 _OF_ENGINE = _FULL + r"|/\S*docker\S*) "
@@ -46,9 +47,10 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
         problem="docker-root-disk-full",
         anchors=("o space left on device",),
         pattern=(
-            r"/var/lib/(?:docker|containerd|containers)/|/docker/(?:overlay2?|aufs|tmp|containers)/"
+            r"^(?!.*IUse% .{0,500} (?:99|100)% ).*?"  # else df -i says which of the two it is
+            r"(?:/var/lib/(?:docker|containerd|containers)/|/docker/(?:overlay2?|aufs|tmp|containers)/"
             r"|failed to register layer|failed to extract layer|GetImageBlob"
-            r"|ApplyLayer|overlay2?/[0-9a-z]{25,}"
+            r"|ApplyLayer|overlay2?/[0-9a-z]{25,})"
         ),
         unless=_NOT_A_DISK,
         summary="a write below the engine's root failed: no space left on device",
@@ -107,12 +109,25 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
         summary="df -i shows {percent} % of the inodes of {mount} taken",
         reach=4000,
     ),
+    # kubelet's eviction manager.
+    Signature(
+        problem="inodes-exhausted",
+        anchors=("low on resource: inodes",),
+        summary="kubelet found no inodes left on the node",
+    ),
     # docker system df.
     Signature(
         problem="dangling-images-reclaimable",
         anchors=("RECLAIMABLE", "Images"),
         pattern=r"Images \d+ \d+ \S+ (?P<size>[\d.]+[GT]B) \((?P<percent>[5-9]\d|100)%\)",
         summary="images that no container uses take {size} ({percent} % of all images)",
+        severity=Severity.INFO,
+    ),
+    Signature(
+        problem="dangling-images-reclaimable",
+        anchors=("RECLAIMABLE", "Build Cache"),
+        pattern=r"Build Cache \d+ \d+ \S+ (?P<size>\d\d[\d.]*GB|[\d.]+TB)",
+        summary="the build cache takes {size}",
         severity=Severity.INFO,
     ),
     # docker images, three or more of them.
