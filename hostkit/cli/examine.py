@@ -128,11 +128,10 @@ def report_of(asked: Examination, seen: Seen) -> Report:
     """Select, and rank again what is left."""
     host = seen.facts.host if seen.facts is not None else None
     waivers, expired = _waivers(asked, seen)
-    ignored, kept = [], []
-    for one in seen.ranked:
-        hidden = asked.selection.ignores(one) or one.finding.problem in waivers
-        (ignored if hidden else kept).append(one)
-    wanted = asked.wanted(one.finding for one in kept)
+    hidden = [asked.selection.ignores(one) or one.finding.problem in waivers for one in seen.ranked]
+    ignored = [one for one, away in zip(seen.ranked, hidden, strict=True) if away]
+    kept = [one.finding for one, away in zip(seen.ranked, hidden, strict=True) if not away]
+    wanted = asked.wanted(kept)
     diagnosis = Diagnosis(
         host=host.name if host is not None else TEXT_HOST,
         source=host.kind if host is not None else "text",

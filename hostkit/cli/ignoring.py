@@ -3,7 +3,7 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TypeAlias
 
 from hostkit import files, text
@@ -65,7 +65,7 @@ def holding(entries: Entries, host: str, *, live: bool) -> tuple[tuple[Waiver, .
 
 
 def strangers(
-    waivers: Iterable[Waiver], problems: Collection[str], checks: Callable[[], Iterable[str]]
+    waivers: Iterable[Waiver], problems: Container[str], checks: Callable[[], Iterable[str]]
 ) -> Notes:
     """A note for each entry that names nothing that there is."""
     lost = [one.name for one in waivers if one.problem and one.problem not in problems]

@@ -10,7 +10,7 @@ expires = 2027-03-31                # the last day it holds; then the finding co
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from hostkit.diagnosis.finding import Finding
 from hostkit.diagnosis.runner import Result
@@ -54,19 +54,23 @@ def parse_waivers(content: str) -> tuple[Waiver, ...]:
     import tomllib  # noqa: PLC0415 - 5 ms that a host without such a file need not wait for
 
     try:
-        data = tomllib.loads(content)
+        data: dict[str, Any] = tomllib.loads(content)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-    entries = data.pop("ignore", [])
+    entries: object = data.pop("ignore", [])
     if data:
         raise ValueError(f"{next(iter(data))} has no meaning here; entries begin with [[ignore]]")
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    if not isinstance(entries, list):
         raise ValueError("entries begin with [[ignore]]")
-    return tuple(_waiver(number, entry) for number, entry in enumerate(entries, 1))
+    listed: list[Any] = entries
+    return tuple(_waiver(number, entry) for number, entry in enumerate(listed, 1))
 
 
-def _waiver(number: int, entry: Mapping[str, Any]) -> Waiver:
-    words = {key: str(value) for key, value in entry.items()}
+def _waiver(number: int, entry: Any) -> Waiver:
+    if not isinstance(entry, dict):
+        raise ValueError(f"entry {number}: entries begin with [[ignore]]")
+    table = cast("dict[str, Any]", entry)
+    words = {key: str(value) for key, value in table.items()}
     wrong = sorted(set(words) - _KEYS)
     if wrong:
         raise ValueError(f"entry {number}: {wrong[0]} has no meaning here")

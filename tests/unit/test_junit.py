@@ -13,8 +13,13 @@ from hostkit.diagnosis.finding import Evidence, Finding, Outcome, Passed, Severi
 from hostkit.diagnosis.problem import Catalogue
 from hostkit.diagnosis.rank import Ranked
 from hostkit.diagnosis.runner import Result
+from hostkit.facts.fact import Facts
 from hostkit.report import junit
 from hostkit.report.model import Report
+
+
+def nothing(facts: Facts) -> tuple[Outcome, ...]:
+    return ()
 
 
 def found(code: str, severity: Severity = Severity.ERROR, words: str = "it is full") -> Ranked:
@@ -23,7 +28,7 @@ def found(code: str, severity: Severity = Severity.ERROR, words: str = "it is fu
 
 
 def result(name: str, *outcomes: Outcome) -> Result:
-    return Result(Check(name, "?", lambda _: (), ()), outcomes)
+    return Result(Check(name, "?", nothing, ()), outcomes)
 
 
 def suite(diagnosis: Diagnosis, fail_on: str = "error") -> ElementTree.Element:

@@ -9,12 +9,17 @@ from hypothesis import strategies as st
 
 from hostkit.cli import ignoring
 from hostkit.diagnosis.check import Check
-from hostkit.diagnosis.finding import Finding, Passed, Severity
+from hostkit.diagnosis.finding import Finding, Outcome, Passed, Severity
 from hostkit.diagnosis.runner import Result
 from hostkit.diagnosis.waiver import Waiver, parse_waivers, waived
 from hostkit.errors import InputError
+from hostkit.facts.fact import Facts
 
 ENTRY = '[[ignore]]\nproblem = "pool-full"\nreason = "OPS-1"\n'
+
+
+def nothing(facts: Facts) -> tuple[Outcome, ...]:
+    return ()
 
 
 def test_an_entry() -> None:
@@ -60,7 +65,7 @@ def test_the_last_day_still_counts(expires: str, expired: bool) -> None:
 
 
 def test_a_check_stands_for_what_it_reports() -> None:
-    check = Check("pool", "?", lambda _: (), ("pool-full", "pool-slow"))
+    check = Check("pool", "?", nothing, ("pool-full", "pool-slow"))
     result = Result(check, (Finding("pool-full", Severity.ERROR, "full", ()), Passed()))
     by_check, by_code = Waiver("", "pool", "x"), Waiver("other", "", "y")
     assert waived((by_check, by_code), (result,)) == {"pool-full": by_check, "other": by_code}
