@@ -62,7 +62,7 @@ def parse_waivers(content: str) -> tuple[Waiver, ...]:
         raise ValueError(f"{next(iter(data))} has no meaning here; entries begin with [[ignore]]")
     if not isinstance(entries, list):
         raise ValueError("entries begin with [[ignore]]")
-    listed: list[Any] = entries
+    listed = cast("Iterable[Any]", entries)
     return tuple(_waiver(number, entry) for number, entry in enumerate(listed, 1))
 
 
