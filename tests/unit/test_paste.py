@@ -9,6 +9,8 @@ from hostkit.cli import paste
 from hostkit.cli.paste import Part, parts, render
 from hostkit.diagnosis.doctor import Diagnosis
 from hostkit.facts.fact import Facts
+from hostkit.facts.processes import ENGINE_PROCESSES, EngineProcesses, Process
+from hostkit.host.answer import Known
 from hostkit.report.model import Report
 from tests.fakes import FakeHost
 
@@ -53,6 +55,17 @@ def test_nothing_is_started_to_answer() -> None:
     asked = {one.split()[1] for one in host.asked if one.startswith("run ")}
     assert "uname" in asked
     assert not asked & {"docker", "firewall-cmd", "lvs", "vgs"}
+
+
+def test_a_daemon_that_runs_is_asked_and_its_warnings_are_kept() -> None:
+    running = EngineProcesses((Process(42, "dockerd", ("/usr/bin/dockerd",)),))
+    host = FakeHost(
+        commands={"docker info": (" Storage Driver: overlay2\n", 0, "WARNING: No swap limit\n")}
+    )
+    facts = Facts(host, {ENGINE_PROCESSES: Known(running, "/proc")})
+    shown = render(REPORT, parts(facts))
+    assert " Storage Driver: overlay2\nWARNING: No swap limit\n" in shown
+    assert "- `docker version`: " in shown  # there is no docker client that says so
 
 
 def test_secrets_are_taken_out() -> None:
