@@ -180,7 +180,7 @@ def _refuted(suspect: Finding, judge: Result) -> bool:
 def _nothing_there(suspect: Finding, idle: Sequence[NotApplicable]) -> Finding:
     """A suspicion of what this host does not have: it stands, and the host's word beside it."""
     params = {**dict(suspect.params), **{k: v for outcome in idle for k, v in outcome.params}}
-    reasons = "; ".join(dict.fromkeys(outcome.reason for outcome in idle))
     return suspect._replace(
-        summary=f"{suspect.summary} (this host: {reasons})", params=tuple(sorted(params.items()))
+        summary=f"{suspect.summary} (this host: {idle[0].reason})",
+        params=tuple(sorted(params.items())),
     )

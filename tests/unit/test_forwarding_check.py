@@ -39,7 +39,7 @@ def test_before_docker_runs_the_default_of_the_kernel_is_a_warning() -> None:
     finding = found(OFF)
     assert finding.severity is Severity.WARNING
     assert "dockerd will switch it on" in finding.summary
-    assert ("set", "nobody") in finding.params
+    assert finding.params == (("set", "dockerd"),)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,9 @@ def test_before_docker_runs_the_default_of_the_kernel_is_a_warning() -> None:
     ],
 )
 def test_where_nobody_will_switch_it_on_it_is_an_error(given: dict[str, Any]) -> None:
-    assert found(OFF, **given).severity is Severity.ERROR
+    finding = found(OFF, **given)
+    assert finding.severity is Severity.ERROR
+    assert finding.params == (("set", "nobody"),)
 
 
 def test_a_file_that_sets_0_is_an_error_and_named_for_the_editor() -> None:

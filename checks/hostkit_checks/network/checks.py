@@ -55,7 +55,7 @@ def ipv4_forwarding(facts: Facts) -> Iterator[Outcome]:
                 Evidence(proc_path("net.ipv4.ip_forward"), value),
                 *_written(winner),
             ),
-            params=_set_by(winner),
+            params=(("set", "dockerd"),) if later else _set_by(winner),
         )
     elif winner is not None and winner.value != "1":
         yield Finding(
