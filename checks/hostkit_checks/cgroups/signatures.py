@@ -81,6 +81,14 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"cannot f(?:i|ou)nd cgroup mount destination(?!: unknown)",
         certainty=Certainty.POSSIBLE,
     ),
+    # runc, of the hierarchy itself.
+    Signature(
+        problem="cgroup-systemd-hierarchy-missing",
+        anchors=("/sys/fs/cgroup/systemd", "no such file or directory"),
+        summary="runc found no hierarchy name=systemd",
+        pattern=r"(?:mkdir|open|stat) /sys/fs/cgroup/systemd\S*: no such file",
+        reach=200,
+    ),
     # runc before 1.0.0-rc91 writes v1 files below the root of cgroup v2.
     Signature(
         problem="cgroup-v2-unsupported",
@@ -93,6 +101,16 @@ SIGNATURES: tuple[Signature, ...] = (
         problem="cgroup-v2-unsupported",
         anchors=("/sys/fs/cgroup/cpuset.cpus.effective: no such file",),
         summary="runc wrote to cgroup v1 files on a host with cgroup v2",
+    ),
+    # The same of any file that only v1 has, below the folder of a container.
+    Signature(
+        problem="cgroup-v2-unsupported",
+        anchors=("/sys/fs/cgroup/", "no such file or directory"),
+        summary="runc wrote to cgroup v1 files on a host with cgroup v2",
+        pattern=r"/sys/fs/cgroup/(?:docker|system\.slice|kubepods[\w.]*|machine\.slice)/\S*"
+        r"(?:cpu\.(?:shares|cfs_\w+)|memory\.\w*limit_in_bytes|devices\.(?:allow|deny))"
+        r"[\\\"]*: no such file",
+        reach=300,
     ),
     # runc and podman of the years 2018 to 2020.
     Signature(

@@ -108,6 +108,13 @@ _START: tuple[Signature, ...] = (
         anchors=("error while opening volume store metadata database: timeout",),
         summary="another dockerd holds the lock on the volume database",
     ),
+    # containerd 1.4 and later, each ten seconds until it gets the lock.
+    Signature(
+        problem=_STALE,
+        anchors=("waiting for response from boltdb open",),
+        summary="another containerd holds the lock on the database",
+        certainty=Certainty.POSSIBLE,
+    ),
     # dockerd, when a container with a missing socket as its volume made a folder of it.
     Signature(
         problem="docker-sock-not-a-socket",
@@ -301,6 +308,13 @@ _CLIENT: tuple[Signature, ...] = (
         summary="the client asks {endpoint}, where no daemon answers",
         reach=400,
     ),
+    # docker CLI 18.09 and later, over ssh.
+    Signature(
+        problem=_WRONG_HOST,
+        anchors=("docker system dial-stdio", "has exited with"),
+        summary="the client reaches no daemon over ssh",
+        reach=200,
+    ),
     # The same: plain HTTP to a TLS port, and TLS to a plain one.
     Signature(
         problem=_WRONG_HOST,
@@ -337,6 +351,13 @@ _CLIENT: tuple[Signature, ...] = (
         summary="the daemon ended the connection without an answer",
         certainty=Certainty.POSSIBLE,
         reach=300,
+    ),
+    # docker run, attached to a container.
+    Signature(
+        problem="daemon-connection-eof",
+        anchors=("error waiting for container: unexpected EOF",),
+        summary="the daemon ended the connection of an attached client",
+        certainty=Certainty.POSSIBLE,
     ),
     # docker-py, so docker-compose 1.x and Ansible.
     Signature(

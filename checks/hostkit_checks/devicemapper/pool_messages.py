@@ -153,6 +153,15 @@ POOL: tuple[Signature, ...] = (
         r"|metadata contains errors",
         reach=1200,
     ),
+    # lvscan.
+    Signature(
+        "thinpool-inactive",
+        ("inactive '/dev/",),
+        "lvscan shows the pool {pool} not active",
+        pattern=r"inactive '/dev/(?P<pool>[\w.+-]+/(?:[\w.+-]*thin|docker)[\w.+-]*)'",
+        certainty=Certainty.POSSIBLE,
+        reach=120,
+    ),
     # dockerd, asking for the status of the pool that its options name.
     Signature(
         "thinpool-inactive",
@@ -185,6 +194,14 @@ POOL: tuple[Signature, ...] = (
         pattern=r" twi-\S{5,6} [<\d.,]+[a-zA-Z]? [\d., ]*?not monitored",
         severity=Severity.WARNING,
         reach=160,
+    ),
+    Signature(
+        "thinpool-not-monitored",
+        ("seg_monitor", "not monitored"),
+        "lvs shows a thin pool that nothing monitors",
+        pattern=r"(?i)(?:thin|docker)\S* .{0,60}?not monitored",
+        severity=Severity.WARNING,
+        reach=400,
     ),
     # lvcreate and lvconvert from 2.02.171 on, and vgchange or lvchange --monitor n.
     Signature(

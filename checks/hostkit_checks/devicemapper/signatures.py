@@ -369,6 +369,13 @@ _DRIVER: tuple[Signature, ...] = (
         "a layer's device cannot be removed: something still has it mounted",
         pattern=r"(?:devmapper|devicemapper|mapper/docker-|remove device).{0,300}Device is Busy",
     ),
+    # libdevmapper's own words in dockerd's log.
+    Signature(
+        "devmapper-device-busy",
+        ("device-mapper: remove ioctl on docker-", "evice or resource busy"),
+        "a layer's device cannot be removed: something still holds it",
+        reach=240,
+    ),
     # df: a container's file system, 10 GB unless dm.basesize says otherwise, is full.
     Signature(
         "devmapper-base-size-reached",

@@ -206,6 +206,21 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="dockerd found no program iptables",
         reach=250,
     ),
+    Signature(
+        problem="iptables-binary-missing",
+        anchors=("ip6tables is missing",),
+        summary="dockerd found no program ip6tables",
+    ),
+    # A shell.
+    Signature(
+        problem="iptables-binary-missing",
+        anchors=("iptables: ",),
+        pattern=r"docker.{0,200}iptables: (?:command )?not found"
+        r"|iptables: (?:command )?not found.{0,200}docker",
+        summary="the program iptables is not installed",
+        certainty=Certainty.POSSIBLE,
+        reach=300,
+    ),
     # A command line or daemon.json in the text.
     Signature(
         problem="iptables-disabled-in-daemon",
@@ -238,6 +253,15 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"ZONE_CONFLICT(?:: '(?P<interface>[\w-]{1,15})')?",
         summary="firewalld has a bridge of Docker's in another zone",
         says=(("zone-is", "another"),),
+    ),
+    # firewalld, reading its own files.
+    Signature(
+        problem="firewalld-zone-conflict",
+        anchors=("already bound to zone",),
+        pattern=r"interface '(?P<interface>docker\d|br-[0-9a-f]{12})' already bound to zone",
+        summary="firewalld has a bridge of Docker's in two zones",
+        says=(("zone-is", "another"),),
+        reach=160,
     ),
     # firewalld, when dockerd's own zone is gone (firewalld was reloaded while it was made).
     Signature(
@@ -293,6 +317,16 @@ SIGNATURES: tuple[Signature, ...] = (
         severity=Severity.WARNING,
         certainty=Certainty.POSSIBLE,
         reach=1500,
+    ),
+    Signature(
+        problem="docker-forward-drop-policy",
+        anchors=("Chain FORWARD (policy DROP",),
+        pattern=r"(?i)(?:since|when|after) docker |docker (?:was )?(?:started|installed)",
+        unless=("DOCKER-USER",),
+        summary="FORWARD drops by policy, since Docker came as it is said",
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+        reach=600,
     ),
     # nft list ruleset (the chain that iptables-nft or dockerd 28 made).
     Signature(

@@ -183,6 +183,14 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"- (?P<controller>cpu|cpuset|io|pids): missing",
         reach=400,
     ),
+    # kubeadm's preflight (system-validators).
+    Signature(
+        problem="kernel-config-missing-features",
+        anchors=("missing required kernel configuration: ",),
+        summary="kubeadm found the kernel without {symbol}",
+        pattern=r"kernel configuration: (?P<symbol>[A-Z][A-Z0-9_ ]*[A-Z0-9])",
+        reach=200,
+    ),
     # runc and lxc, when clone(2) or unshare(2) knows no such namespace.
     Signature(
         problem="kernel-config-missing-features",
@@ -223,6 +231,14 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="a rootless engine found too few user namespaces allowed",
         reach=200,
         certainty=Certainty.POSSIBLE,
+    ),
+    # unshare(1): ENOSPC is the limit of namespaces, here 0.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("unshare failed: ",),
+        summary="unshare could not make a user namespace",
+        pattern=r"unshare failed: (?:No space left on device|Invalid argument)",
+        reach=120,
     ),
     # bubblewrap, buildkit, rootlesskit, unshare(1).
     Signature(
@@ -314,6 +330,15 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="{program} is not installed",
         says=(("lacks", "privilege"),),
         pattern=r"(?P<program>new[ug]idmap)[\\\"']*: executable file not found",
+        reach=120,
+    ),
+    # dockerd-rootless-setuptool.sh, in what it asks root to do.
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("# Add subuid entry for ",),
+        summary="the rootless set-up asks for sub-ids for {user}",
+        says=(("lacks", "ids"),),
+        pattern=r"subuid entry for (?P<user>[\w.@-]+)",
         reach=120,
     ),
     # rootlesskit (rootless Docker, buildkit).

@@ -30,6 +30,14 @@ _OOM: tuple[Signature, ...] = (
         anchors=("oom-kill:constraint=",),
         summary="the kernel's OOM killer ran",
     ),
+    # runc 1.1 and later, when the container did not even start.
+    Signature(
+        problem="oom-killed",
+        anchors=("OOM-killed",),
+        pattern=r"was OOM-killed|possibly OOM-killed",
+        summary="the container was killed for its memory while it started",
+        reach=120,
+    ),
     # docker inspect, kubectl describe.
     Signature(
         problem="oom-killed",
@@ -102,6 +110,12 @@ _INOTIFY: tuple[Signature, ...] = (
     Signature(
         problem="inotify-limit",
         anchors=("limit on inotify watches reached",),
+        summary="no more inotify watches for this user",
+    ),
+    # systemd.
+    Signature(
+        problem="inotify-limit",
+        anchors=("inotify watch limit reached",),
         summary="no more inotify watches for this user",
     ),
     Signature(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages of forwarding, bridges, addresses, ports, names and connections."""
 
+import re
+
 from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
 
@@ -61,6 +63,12 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=("all predefined address pools have been fully subnetted",),
         summary="dockerd found no free address pool for a network",
     ),
+    # One network whose own range is used up.
+    Signature(
+        problem="address-pool-exhausted",
+        anchors=("no available IPv4 addresses on this network's address pools",),
+        summary="a network of Docker's has no address left",
+    ),
     # The engines of 2015 and 2016 (1.9 to 1.12).
     Signature(
         problem="address-pool-exhausted",
@@ -90,6 +98,17 @@ SIGNATURES: tuple[Signature, ...] = (
         problem="docker-subnet-conflict",
         anchors=("requested network overlaps with existing network",),
         summary="the network that was asked for overlaps one of the host's",
+    ),
+    # ip route: one range on a bridge of Docker's and somewhere else.
+    Signature(
+        problem="docker-subnet-conflict",
+        anchors=("proto kernel",),
+        pattern=r"(?P<range>\d+\.\d+\.\d+\.\d+/\d+) dev (?:docker0|br-[0-9a-f]{12}) .{0,900}?"
+        r"(?P=range) (?:via \S+ )?dev (?!docker|br-|veth)|(?P<other>\d+\.\d+\.\d+\.\d+/\d+) "
+        r"(?:via \S+ )?dev (?!docker|br-|veth)\S+ .{0,900}?"
+        r"(?P=other) dev (?:docker0|br-[0-9a-f]{12})\b",
+        summary="a range of Docker's is also routed elsewhere",
+        reach=2000,
     ),
     # What people write above a routing table.
     Signature(
@@ -135,6 +154,26 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"(?:nf|ip)_conntrack: (?:nf_conntrack: )?table full, dropping packet",
         summary="the kernel dropped packets: its table of connections was full",
     ),
+    # sysctl: as many connections as there may be.
+    Signature(
+        problem="conntrack-table-full",
+        anchors=("nf_conntrack_count = ", "nf_conntrack_max = "),
+        pattern=r"nf_conntrack_count = (?P<count>\d+) \S*nf_conntrack_max = (?P=count)\b",
+        summary="the kernel's table holds {count} connections, which is all it may",
+        reach=160,
+    ),
+    # ping -M do in a container.
+    *(
+        Signature(
+            problem="mtu-mismatch",
+            anchors=(anchor,),
+            pattern=r"docker (?:run|exec) .{0,400}?"
+            + re.escape(anchor)
+            + r"[=:]? ?(?P<mtu>\d{3,4})",
+            summary="packets of a container do not fit: the way takes {mtu} bytes",
+        )
+        for anchor in ("needed and DF set (mtu =", "message too long, mtu")
+    ),
     # ip link: an uplink smaller than docker0.
     Signature(
         problem="mtu-mismatch",
@@ -149,7 +188,7 @@ SIGNATURES: tuple[Signature, ...] = (
     # ifconfig, to 1.60 with a colon and from 2.10 on without.
     Signature(
         problem="mtu-mismatch",
-        anchors=("docker0", "MULTICAST"),
+        anchors=("MULTICAST", "docker0"),
         pattern=r"(?:^| )(?:eth|en[opsx]|bond)[\w.]{0,14}:? .{0,300}?(?:MTU:|mtu )"
         r"(?P<mtu>1[0-4]\d\d|[5-9]\d\d) .{0,400}docker0:? (?:Link|flags).{0,300}?(?:MTU:|mtu )1500",
         unless=("docker0: <",),
@@ -163,6 +202,7 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"https?://[^\s\"]{1,300}/v[12]/.{0,300}?dial tcp: lookup (?P<name>[\w.-]{1,253})"
         r"(?: on (?P<server>[\d.]+|\[[\da-f:]+\]):53)?: (?:read udp .{0,80}(?:i/o timeout"
         r"|connection refused)|no such host|Temporary failure|server misbehaving)",
+        unless=("proxyconnect",),
         summary="this host could not resolve the registry's name {name}",
         reach=400,
         of_host=True,
@@ -188,6 +228,12 @@ SIGNATURES: tuple[Signature, ...] = (
         unless=("/v1/", "/v2/"),
         reach=250,
     ),
+    # Node.js.
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("getaddrinfo EAI_AGAIN",),
+        summary="a name could not be resolved for now",
+    ),
     # glibc's getaddrinfo (EAI_AGAIN), in any program; curl, apt, yum and busybox.
     Signature(
         problem="dns-resolution-failure",
@@ -203,7 +249,7 @@ SIGNATURES: tuple[Signature, ...] = (
         problem="dns-resolution-failure",
         anchors=("Could not resolve host: ",),
         pattern=r"Could not resolve host: (?P<name>[\w.-]+)",
-        unless=("mirrorlist.centos.org", "vault.centos.org"),
+        unless=("mirrorlist.centos.org", "vault.centos.org", "mirror.centos.org"),
         summary="the name {name} could not be resolved",
         certainty=Certainty.POSSIBLE,
     ),

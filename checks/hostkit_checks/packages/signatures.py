@@ -57,6 +57,11 @@ _DEPENDENCIES: tuple[Signature, ...] = (
     ),
     Signature(
         problem=_EXCLUDED,
+        anchors=("filtered out by modular filtering for argument: containerd.io",),
+        summary="dnf hides containerd.io, which docker-ce requires",
+    ),
+    Signature(
+        problem=_EXCLUDED,
         anchors=("requires containerd.io >=",),
         pattern=r"requires containerd\.io >= \S+, but none of the providers can be installed",
         unless=("runc", "container-selinux", "libcgroup"),
@@ -170,7 +175,7 @@ _REPOSITORIES: tuple[Signature, ...] = (
     Signature(
         problem=_EOL,
         anchors=("mirror.centos.org/",),
-        pattern=r"mirror\.centos\.org/\S{1,160}.{0,80}?404",
+        pattern=r"mirror\.centos\.org/\S{1,160}.{0,80}?(?:404|resolve host)",
         summary="this CentOS release is no longer on mirror.centos.org",
         reach=240,
     ),
@@ -299,6 +304,12 @@ _KEYS: tuple[Signature, ...] = (
         problem=_KEY,
         anchors=("GPG check FAILED",),
         summary="a package's signature could not be verified",
+    ),
+    # yum and dnf, with gpgcheck and no key at all.
+    Signature(
+        problem=_KEY,
+        anchors=("you do not have any GPG public keys installed",),
+        summary="packages are to be verified and no key is installed",
     ),
     # apt.
     Signature(

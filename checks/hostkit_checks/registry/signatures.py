@@ -124,7 +124,7 @@ _PROXIES: tuple[Signature, ...] = (
     Signature(
         problem=_PROXY,
         anchors=("proxyconnect tcp: dial tcp",),
-        pattern=r"proxyconnect tcp: dial tcp (?:lookup )?(?P<proxy>[\w.:\[\]-]{1,255}?)"
+        pattern=r"proxyconnect tcp: dial tcp:? (?:lookup )?(?P<proxy>[\w.:\[\]-]{1,255}?)"
         r"(?: on [\w.:\[\]-]{1,60})?: (?:connect: |(?:read|write) udp .{1,80}: )?"
         r"(?P<reason>connection refused|i/o timeout|no such host|no route to host"
         r"|network is unreachable|connection reset by peer|server misbehaving)",

@@ -98,6 +98,12 @@ _SECCOMP: tuple[Signature, ...] = (
         summary="dockerd found no seccomp in the kernel",
         severity=Severity.WARNING,
     ),
+    # dockerd compiled without seccomp.
+    Signature(
+        problem="seccomp-missing",
+        anchors=("seccomp profiles are not supported on this daemon",),
+        summary="dockerd was built without seccomp, or the kernel has none",
+    ),
     # runc compiled without seccomp, or a kernel without it.
     Signature(
         problem="seccomp-too-old",

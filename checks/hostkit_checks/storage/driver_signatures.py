@@ -26,6 +26,12 @@ _AUFS = (
         summary="dockerd was to use aufs, and the kernel has none",
         reach=3000,
     ),
+    # podman and buildah, asked for it.
+    Signature(
+        problem="aufs-not-in-kernel",
+        anchors=("aufs was not found in /proc/filesystems",),
+        summary="aufs was to be used, and the kernel has none",
+    ),
     Signature(
         problem="aufs-not-in-kernel",
         anchors=("odule aufs not found",),

@@ -209,7 +209,7 @@ _OVERLAY = (
     Signature(
         problem="overlay-too-many-layers",
         anchors=("cannot mount layer, mount",),
-        pattern=r"mount (?:label|data) too large",
+        pattern=r"mount (?:label|data) (?:\W*lowerdir=\S{0,200} )?too large",
         summary="the options of an overlay mount do not fit a page",
     ),
 )

@@ -7,6 +7,7 @@ from hostkit.diagnosis.signature import Signature
 # The kernel prints ENOSPC for much that is no full disk.
 _NOT_A_DISK = (
     "inotify",
+    "unshare",
     "file watchers",
     "fsnotify",
     "FSWatcher",
@@ -104,8 +105,8 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
     # df -i.
     Signature(
         problem="inodes-exhausted",
-        anchors=("IUse% Mounted on",),
-        pattern="IUse%" + _OF_ENGINE,
+        anchors=("IUse% ",),
+        pattern="IUse%" + _OF_ENGINE.replace("Mounted on", r"[^/%]{2,40}?"),
         summary="df -i shows {percent} % of the inodes of {mount} taken",
         reach=4000,
     ),
