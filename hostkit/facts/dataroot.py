@@ -133,6 +133,8 @@ def _place(facts: Facts) -> Answer[Place]:
         if isinstance(answer, Known) and answer.value:
             return Known(Place(answer.value, STORAGE_CONF), STORAGE_CONF)
         return Known(Place(PODMAN_ROOT, "default"), "default")
+    if target is not None and target.engine == "kubernetes":
+        return Known(Place(CONTAINERD_ROOT, "default"), "default")
     if target is not None and target.engine == "hostkit":
         return Known(Place(HOSTKIT_ROOT, "default"), "default")
     return _docker_place(facts)

@@ -24,6 +24,7 @@ from hostkit.host.answer import Absent, Known
 from hostkit_checks.daemon.keys import (
     WITHOUT_EFFECT,
     Trouble,
+    early_keys,
     removed_keys,
     unknown_keys,
     wrong_types,
@@ -84,6 +85,8 @@ def _judge(file: DaemonJson, version: tuple[int, ...]) -> Iterator[Finding]:
         yield _refused("daemon-json-invalid", trouble, trouble.text)
     for trouble in unknown_keys(file.settings):
         yield _refused("daemon-json-unknown-key", trouble, trouble.text, Certainty.LIKELY)
+    for trouble in early_keys(file.settings, version):
+        yield _refused("daemon-json-unknown-key", trouble, trouble.text)
     yield from _removed(removed_keys(file.settings), version)
     for setting in file.settings:
         if setting.key in WITHOUT_EFFECT:

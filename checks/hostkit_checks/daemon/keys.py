@@ -45,7 +45,7 @@ _KINDS: Mapping[Kind, str] = {
         "graph group host-gateway-ip http-proxy https-proxy init-path ip log-driver log-format "
         "log-level metrics-addr min-api-version no-proxy pidfile registryname seccomp-profile "
         "storage-driver swarm-default-advertise-addr tlscacert tlscert tlskey "
-        "userland-proxy-path userns-remap deprecated-key-path cors-headers"
+        "userland-proxy-path userns-remap deprecated-key-path"
     ),
     "list": (
         "add-registry allow-nondistributable-artifacts authorization-plugins block-registry "
@@ -85,7 +85,31 @@ _REMOVED: Mapping[str, Removed] = {
     "cluster-advertise": Removed((23,), "remove it, swarm mode took its place"),
     "cluster-store-opts": Removed((23,), "remove it, swarm mode took its place"),
     "oom-score-adjust": Removed((26,), "set OOMScoreAdjust= in the unit"),
-    "api-cors-header": Removed((29,), "use a reverse proxy"),
+    # 27 and 28 have the key still and refuse it, unless a variable is set.
+    "api-cors-header": Removed((27,), "use a reverse proxy"),
+    "disable-legacy-registry": Removed((19, 3), "remove it, the old registries are gone"),
+    **dict.fromkeys(
+        (
+            "add-registry",
+            "additional-registries",
+            "block-registry",
+            "enable-secrets",
+            "registryname",
+            "signature-verification",
+        ),
+        Removed((17,), "remove it, only Red Hat's Docker 1.13 knew it"),
+    ),
+}
+# The first version that takes a key: earlier ones refuse it (26.1.5 and 28.5.2 were seen to).
+_ADDED: Mapping[str, tuple[int, ...]] = {
+    "allow-direct-routing": (28,),
+    "bip6": (28,),
+    "bridge-accept-fwmark": (29,),
+    "data-root": (17, 5),
+    "firewall-backend": (29,),
+    "host-gateway-ips": (28,),
+    "ip-forward-no-drop": (28,),
+    "min-api-version": (29,),
 }
 _REMOVED_DRIVERS: Mapping[str, tuple[int, ...]] = {
     "aufs": (24,),
@@ -151,6 +175,15 @@ def unknown_keys(settings: tuple[Setting, ...]) -> tuple[Trouble, ...]:
         elif not known and one.key != "proxies":
             found.append(Trouble(one, f'"{one.key}" is no key of daemon.json'))
     return tuple(found)
+
+
+def early_keys(settings: tuple[Setting, ...], version: tuple[int, ...]) -> tuple[Trouble, ...]:
+    """Keys that a version does not have yet."""
+    return tuple(
+        Trouble(one, f'"{one.key}" came with Docker {".".join(map(str, first))}', first)
+        for one in settings
+        if version and version < (first := _ADDED.get(one.key, ()))
+    )
 
 
 def removed_keys(settings: tuple[Setting, ...]) -> tuple[Trouble, ...]:

@@ -206,7 +206,7 @@ _RULES: Mapping[str, _Rule] = {
     "fixed-cidr-v6": _Rule(_each(_ipv6_cidr)),
     "firewall-backend": _Rule(_one_of("iptables", "nftables"), (29,)),
     "hosts": _Rule(_each(_host)),
-    "insecure-registries": _Rule(_each(_insecure), (28,)),
+    "insecure-registries": _Rule(_each(_insecure), (26,)),
     "ip": _IP,
     # Up to 17.x a warning.
     "labels": _Rule(_labels, (18,)),

@@ -23,6 +23,7 @@ from hostkit.facts.modules import MODULES, ModuleState
 from hostkit.facts.namespaces import NAMESPACES
 from hostkit.facts.target import TARGET
 from hostkit.host.answer import Known
+from hostkit_checks.kernel.idmap import id_map_programs
 from hostkit_checks.kernel.options import kernel_features
 from hostkit_checks.kernel.requirements import DOCKER_ON_NFTABLES, Need, lacking
 from hostkit_checks.kernel.users import sub_ids, user_namespaces
@@ -279,4 +280,5 @@ CHECKS: tuple[Check, ...] = (
     namespaces,
     user_namespaces,
     sub_ids,
+    id_map_programs,
 )

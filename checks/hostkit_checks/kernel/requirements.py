@@ -35,6 +35,7 @@ _V2 = (CgroupVersion.V2,)
 # asks for no iptables match then.
 DOCKER_ON_NFTABLES = "docker on nftables"
 _FIREWALL = ("docker", DOCKER_ON_NFTABLES, "podman")  # hostkit run can do without a bridge
+_NODE = ("kubernetes",)
 
 NEEDS: tuple[Need, ...] = (
     Need(("NAMESPACES",), "namespaces"),
@@ -53,7 +54,7 @@ NEEDS: tuple[Need, ...] = (
     Need(("CGROUP_FREEZER",), "pausing in cgroup v1", cgroups=_V1),
     Need(("CGROUP_BPF",), "the device guard of cgroup v2", since="4.15", cgroups=_V2),
     Need(("DEVPTS_MULTIPLE_INSTANCES",), "terminals of the container's own", before="4.7"),
-    Need(("VETH",), "the cable between container and bridge", engines=_FIREWALL),
+    Need(("VETH",), "the cable between container and bridge", engines=(*_FIREWALL, *_NODE)),
     Need(("BRIDGE",), "the bridge (docker0)", engines=_FIREWALL),
     Need(("NF_NAT",), "address translation", engines=_FIREWALL),
     Need(("IP_NF_FILTER", "NF_TABLES"), "a filter table", engines=_FIREWALL),
@@ -69,6 +70,20 @@ NEEDS: tuple[Need, ...] = (
     Need(("NETFILTER_XT_MATCH_CONNTRACK",), "the conntrack match", engines=("docker",)),
     Need(("IP_NF_IPTABLES", "NFT_COMPAT"), "iptables rules", engines=("docker",)),
     Need(("POSIX_MQUEUE",), "message queues (/dev/mqueue)"),
+    # A network plug-in of eBPF needs none of the packet filter, kube-proxy all of it.
+    Need(("NET",), "networks", engines=_NODE),
+    Need(("INET",), "IPv4", engines=_NODE),
+    Need(("PROC_FS",), "/proc", engines=_NODE),
+    Need(("FAIR_GROUP_SCHED",), "CPU shares of pods", engines=_NODE),
+    Need(("NETFILTER",), "a packet filter", engines=_NODE),
+    Need(("NETFILTER_XTABLES", "NF_TABLES"), "rules of kube-proxy", False, engines=_NODE),
+    Need(("NETFILTER_XT_MATCH_COMMENT", "NF_TABLES"), "rules with names", False, engines=_NODE),
+    Need(
+        ("NETFILTER_XT_TARGET_REDIRECT", "IP_NF_TARGET_REDIRECT", "NFT_REDIR"),
+        "redirected ports",
+        False,
+        engines=_NODE,
+    ),
     Need(("KEYS",), "key rings of the container's own", vital=False),
     Need(("BRIDGE_NETFILTER",), "icc=false between containers", vital=False, engines=_FIREWALL),
     Need(("CGROUP_PIDS",), "limits on processes (--pids-limit)", vital=False, since="4.3"),
