@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Messages about user namespaces and the sub-ids of rootless engines."""
+
+from hostkit.diagnosis.finding import Certainty, Severity
+from hostkit.diagnosis.signature import Signature
+
+ROOTLESS: tuple[Signature, ...] = (
+    # runc's libcontainer (configs/validate) for userns-remap.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("USER namespaces aren't enabled in the kernel",),
+        summary="runc found no user namespaces in the kernel",
+    ),
+    # runc's nsexec, on EL 7 with userns-remap; the limit of 0 is reported as ENOSPC.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("ailed to unshare namespaces",),
+        summary="runc could not make a user namespace",
+        pattern=r"unshare namespaces: (?:Invalid argument|No space left)",
+        reach=120,
+    ),
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("cannot clone: ",),
+        summary="podman could not make a user namespace",
+        pattern=r"cannot clone: (?:Invalid argument|No space left|Operation not permitted)",
+        reach=120,
+    ),
+    # podman, buildah (containers/storage/pkg/unshare) as an ordinary user.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("user namespaces are not enabled in /proc/sys/",),
+        summary="a rootless engine found user namespaces switched off",
+    ),
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("max_user_namespaces", "to be set to"),
+        summary="a rootless engine found too few user namespaces allowed",
+        reach=200,
+        certainty=Certainty.POSSIBLE,
+    ),
+    # unshare(1): ENOSPC is the limit of namespaces, here 0.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("unshare failed: ",),
+        summary="unshare could not make a user namespace",
+        pattern=r"unshare failed: (?:No space left on device|Invalid argument)",
+        reach=120,
+    ),
+    # bubblewrap, buildkit, rootlesskit, unshare(1).
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("No permissions to creat", "namespace"),
+        summary="user namespaces are not allowed to ordinary users",
+        pattern=r"No permissions to creat\w+ (?:a )?new namespace",
+        reach=100,
+    ),
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("kernel does not allow non-privileged user namespaces",),
+        summary="user namespaces are not allowed to ordinary users",
+    ),
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("failed to start the child: fork/exec /proc/self/exe: ",),
+        summary="rootlesskit could not make a user namespace",
+        pattern=r"fork/exec /proc/self/exe: (?:operation not permitted|no space left on device"
+        r"|invalid argument)",
+    ),
+    # dockerd-rootless-setuptool.sh, in what it asks root to do.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("Missing system requirements", "sysctl"),
+        summary="the rootless set-up asks for user namespaces to be allowed",
+        pattern=r"kernel\.unprivileged_userns_clone ?= ?1|user\.max_user_namespaces ?= ?\d",
+        reach=1500,
+    ),
+    # podman and crun.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("unshare(CLONE_NEWUSER): ",),
+        summary="podman could not make a user namespace",
+        pattern=r"CLONE_NEWUSER\): (?:Operation not permitted|No space left|Invalid argument)",
+        certainty=Certainty.POSSIBLE,
+    ),
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("Creating new namespace failed", "Operation not permitted"),
+        summary="a program could not make a user namespace",
+        reach=200,
+        certainty=Certainty.POSSIBLE,
+    ),
+    # podman and rootlesskit, around newuidmap(1).
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("cannot set", "newuidmap"),
+        summary="newuidmap refused the mapping of a rootless engine",
+        pattern=r"cannot set ?up (?:the )?(?:user )?namespace using \"?newuidmap",
+        reach=200,
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("rootless single mapping into the namespace",),
+        summary="podman found no sub-ids and mapped a single user",
+        says=(("lacks", "ids"),),
+        severity=Severity.WARNING,
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("insufficient UIDs or GIDs available in user namespace",),
+        says=(("lacks", "ids"),),
+        summary="an image uses ids beyond the sub-ids of this user",
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("o subuid ranges found for user",),
+        summary="/etc/subuid has no range for the user {user}",
+        says=(("lacks", "ids"),),
+        pattern=r"for user [\\\"']*(?P<user>[\w.@-]+)",
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("o subgid ranges found for group",),
+        summary="/etc/subgid has no range for the group {user}",
+        says=(("lacks", "ids"),),
+        pattern=r"for group [\\\"']*(?P<user>[\w.@-]+)",
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("there might not be enough IDs available in the namespace",),
+        says=(("lacks", "ids"),),
+        summary="an image uses ids beyond the sub-ids of this user",
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("executable file not found in $PATH", "idmap"),
+        summary="{program} is not installed",
+        says=(("lacks", "privilege"),),
+        pattern=r"(?P<program>new[ug]idmap)[\\\"']*: executable file not found",
+        reach=120,
+    ),
+    # dockerd-rootless-setuptool.sh, in what it asks root to do.
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("# Add subuid entry for ",),
+        summary="the rootless set-up asks for sub-ids for {user}",
+        says=(("lacks", "ids"),),
+        pattern=r"subuid entry for (?P<user>[\w.@-]+)",
+        reach=120,
+    ),
+    # rootlesskit (rootless Docker, buildkit).
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("ailed to setup UID/GID map", "idmap"),
+        summary="rootlesskit could not set up the mapping of ids",
+        reach=300,
+    ),
+    # An image's file whose owner is beyond the range (podman, userns-remap).
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=(": invalid argument", "lchown "),
+        summary="an image uses ids beyond the sub-ids of this user",
+        pattern=r"lchown \S+: invalid argument",
+        reach=300,
+    ),
+    # newuidmap and newgidmap (shadow-utils) themselves.
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("idmap: open of ", "failed: Permission denied"),
+        summary="newuidmap was refused the map of the process",
+        reach=100,
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("uidmap: uid range [", "not allowed"),
+        summary="newuidmap refused a range that /etc/subuid does not give",
+        says=(("lacks", "ids"),),
+        reach=200,
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("gidmap: gid range [", "not allowed"),
+        summary="newgidmap refused a range that /etc/subgid does not give",
+        says=(("lacks", "ids"),),
+        reach=200,
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("newuidmap: write to uid_map failed: Operation not permitted",),
+        summary="newuidmap lacks its privilege (setuid or file capability)",
+        says=(("lacks", "privilege"),),
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("newgidmap: write to gid_map failed: Operation not permitted",),
+        summary="newgidmap lacks its privilege (setuid or file capability)",
+        says=(("lacks", "privilege"),),
+    ),
+)
