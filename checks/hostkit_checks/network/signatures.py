@@ -103,12 +103,12 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         problem="docker-subnet-conflict",
         anchors=("proto kernel",),
-        pattern=r"(?P<range>\d+\.\d+\.\d+\.\d+/\d+) dev (?:docker0|br-[0-9a-f]{12}) .{0,900}?"
-        r"(?P=range) (?:via \S+ )?dev (?!docker|br-|veth)|(?P<other>\d+\.\d+\.\d+\.\d+/\d+) "
-        r"(?:via \S+ )?dev (?!docker|br-|veth)\S+ .{0,900}?"
-        r"(?P=other) dev (?:docker0|br-[0-9a-f]{12})\b",
+        pattern=r"(?<![\d.])(?P<range>\d+\.\d+\.\d+\.\d+/\d+) dev (?:docker0|br-[0-9a-f]{12}) "
+        r"(?=.{0,600} (?P=range) (?:via \S+ )?dev (?!docker|br-|veth))"
+        r"|(?<![\d.])(?P<other>\d+\.\d+\.\d+\.\d+/\d+) (?:via \S+ )?dev (?!docker|br-|veth)\S+ "
+        r"(?=.{0,600} (?P=other) dev (?:docker0|br-[0-9a-f]{12})\b)",
         summary="a range of Docker's is also routed elsewhere",
-        reach=2000,
+        reach=700,
     ),
     # What people write above a routing table.
     Signature(

@@ -105,10 +105,20 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
     # df -i.
     Signature(
         problem="inodes-exhausted",
-        anchors=("IUse% ",),
-        pattern="IUse%" + _OF_ENGINE.replace("Mounted on", r"[^/%]{2,40}?"),
+        anchors=("IUse% Mounted on",),
+        pattern="IUse%" + _OF_ENGINE,
         summary="df -i shows {percent} % of the inodes of {mount} taken",
         reach=4000,
+    ),
+    # The same in another language.
+    Signature(
+        problem="inodes-exhausted",
+        anchors=(" IUse% ",),
+        pattern=r" IUse% [^/%]{2,40}/.{0,300}? (?P<percent>9[5-9]|100)% "
+        r"(?P<mount>/|/var|/var/lib|/var/lib/(?:docker|containerd|containers)\S*) ",
+        unless=("IUse% Mounted on",),
+        summary="df -i shows {percent} % of the inodes of {mount} taken",
+        reach=400,
     ),
     # kubelet's eviction manager.
     Signature(
