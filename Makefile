@@ -23,7 +23,7 @@ check: $(DEV)
 	$(BIN)/pyright
 
 engines: $(DEV)
-	HOSTKIT_ENGINES=1 $(BIN)/python -m pytest -q tests/live/test_engines.py
+	HOSTKIT_ENGINES=1 $(BIN)/python -m pytest -q tests/live/test_engines.py tests/live/test_upgrades.py
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks
