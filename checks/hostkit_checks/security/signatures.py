@@ -27,7 +27,9 @@ _SELINUX: tuple[Signature, ...] = (
     Signature(
         problem="selinux-denial",
         anchors=("SELinux is preventing ",),
-        pattern=r"preventing (?=.{0,400}?(?:" + _OF_CONTAINERS + r"))(?P<program>\S+?),? from ",
+        pattern=r"preventing (?=(?:(?!For complete|SELinux is).){0,400}?(?:"
+        + _OF_CONTAINERS
+        + r"))(?P<program>\S+?),? from ",
         summary="SELinux prevented an access of {program}",
     ),
     # ls -Z: an engine outside its folder, or installed by hand, has a wrong label.
