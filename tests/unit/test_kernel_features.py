@@ -139,13 +139,13 @@ def test_images_of_centos_6_need_the_vsyscall_page(words: str, told: bool) -> No
 
 def test_a_kubelet_needs_no_ext4_and_no_legacy_packet_filter() -> None:
     """Both are demanded by its own validators (a node on xfs, a node on RHEL 10)."""
-    found = KernelConfig(b"".join(
-        b"CONFIG_" + symbol.encode() + b"=y\n"
-        for symbol in ("NAMESPACES NET_NS PID_NS IPC_NS UTS_NS CGROUPS MEMCG CGROUP_SCHED CPUSETS "
-                       "CGROUP_BPF VETH POSIX_MQUEUE NET INET PROC_FS FAIR_GROUP_SCHED NETFILTER "
-                       "NF_TABLES NFT_REDIR KEYS CGROUP_PIDS CFS_BANDWIDTH BLK_CGROUP "
-                       "SECCOMP_FILTER USER_NS XFS_FS").split()
-    ))  # fmt: skip
+    words = (
+        "NAMESPACES NET_NS PID_NS IPC_NS UTS_NS CGROUPS MEMCG CGROUP_SCHED CPUSETS CGROUP_BPF VETH "
+        "POSIX_MQUEUE NET INET PROC_FS FAIR_GROUP_SCHED NETFILTER NF_TABLES NFT_REDIR KEYS "
+        "CGROUP_PIDS CFS_BANDWIDTH BLK_CGROUP SECCOMP_FILTER USER_NS XFS_FS"
+    )
+    lines = "".join(f"CONFIG_{symbol}=y\n" for symbol in words.split())
+    found = KernelConfig(lines.encode())
     assert list(lacking(found, NEW, CgroupVersion.V2, "kubernetes")) == []
 
 
