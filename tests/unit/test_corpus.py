@@ -132,6 +132,16 @@ def test_a_message_is_found_however_it_was_copied(kind: str) -> None:
     )
 
 
+def test_a_message_is_found_between_other_outputs() -> None:
+    around = [one.text for one in healthy()]
+    between = tuple(
+        one._replace(text=around[at % len(around)] + one.text + around[-1 - at % len(around)])
+        for at, one in enumerate(found_bare())
+    )
+    missed = list(wrong(between))
+    assert len(missed) <= len(between) * 0.01, "\n".join(missed)
+
+
 def test_a_truncated_message_is_not_taken_for_another() -> None:
     cut = tuple(one._replace(text=truncated(one.text)) for one in found_bare())
     wrongly = [line for line in wrong(cut) if not line.endswith("found nothing")]

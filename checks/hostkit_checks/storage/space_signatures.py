@@ -55,6 +55,7 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
         ),
         unless=_NOT_A_DISK,
         summary="a write below the engine's root failed: no space left on device",
+        reach=300,
     ),
     Signature(
         problem="docker-root-disk-full",
