@@ -19,9 +19,9 @@ CONFIG = "/etc/firewalld/firewalld.conf"
 _ZONES = "/etc/firewalld/zones"
 _PROGRAM = "/usr/sbin/firewalld"
 _YES = ("yes", "true")
-_COMMENT = r"(?s)<!--.*?-->"
-_ZONE_TAG = r"<zone\b([^>]*)>"
-_NAMED = r"<(interface|source)\b([^>]*?)/?>"
+_COMMENT = r"(?s)<!--.*?(?:-->|\Z)"  # one that is not closed hides the rest
+_ZONE_TAG = r"<zone\b([^<>]*)>"
+_NAMED = r"<(interface|source)\b([^<>]*)>"
 _ATTRIBUTE = r"""\b(\w+)\s*=\s*["']([^"']*)["']"""
 # Where firewalld sends what comes in by an interface, in all its versions and backends.
 _DISPATCH = r"^(?:filter_)?FORWARD_(?:IN_)?ZONES$"

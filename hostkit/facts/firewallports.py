@@ -10,10 +10,10 @@ from hostkit.host.answer import Absent, Answer
 from hostkit.value import NamedTuple
 
 FOLDERS = ("/etc/firewalld/zones", "/usr/lib/firewalld/zones")
-_COMMENT = r"(?s)<!--.*?-->"
-_TARGET = r"""<zone\b[^>]*\btarget\s*=\s*["']([^"']*)["']"""
-_PORT = r"<port\b([^>]*?)/?>"
-_SERVICE = r"""<service\b[^>]*\bname\s*=\s*["']([^"']*)["']"""
+_COMMENT = r"(?s)<!--.*?(?:-->|\Z)"  # one that is not closed hides the rest
+_TARGET = r"""<zone\b[^<>]*?\btarget\s*=\s*["']([^"']*)["']"""
+_PORT = r"<port\b([^<>]*)>"
+_SERVICE = r"""<service\b[^<>]*?\bname\s*=\s*["']([^"']*)["']"""
 _ATTRIBUTE = r"""\b(\w+)\s*=\s*["']([^"']*)["']"""
 _NAME = r"[\w.-]{1,64}"
 

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Facts of a node: any text is parsed or refused, in bounded time, and nothing else."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hostkit.facts.cri import parse_containerd_config
+from hostkit.facts.firewallports import ZONE_PORTS, parse_zone_ports
+from hostkit.facts.hostnames import fault_of, parse_hostname, parse_hosts, parse_nsswitch
+from hostkit.facts.kubeletconfig import parse_kubelet_config
+from hostkit.facts.listening import LISTENING, parse_net_tcp
+from hostkit.facts.processors import parse_cpu_list
+from hostkit.host.answer import Absent, Known, Unreadable
+from tests.fakes import make_facts
+
+PARSERS: tuple[Callable[[str], object], ...] = (
+    parse_containerd_config,
+    lambda content: parse_zone_ports(content, "public"),
+    parse_hostname,
+    parse_hosts,
+    parse_nsswitch,
+    parse_kubelet_config,
+    lambda content: parse_net_tcp(content, "/proc/net/tcp"),
+    parse_cpu_list,
+    fault_of,
+)
+WORDS = st.sampled_from(
+    ["hosts:", "0-3", "<zone", "<port ", 'port="1-', "[a.b]", "x = {", "failSwapOn: false", "- ",
+     "0: 00000000:1F90 0:0 0A 0 0 0 0 0 0 0", "\n", "#", "127.0.0.1 localhost", "disabled_plugins"]
+)  # fmt: skip
+HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+
+
+@pytest.mark.parametrize("parse", PARSERS)
+@given(st.one_of(st.text(), st.lists(WORDS, max_size=20).map(" ".join)))
+def test_any_text_is_parsed_or_refused(parse: Callable[[str], object], content: str) -> None:
+    try:
+        parse(content)
+    except ValueError:
+        return
+
+
+@pytest.mark.parametrize("parse", PARSERS)
+def test_long_texts_take_no_time(parse: Callable[[str], object]) -> None:
+    for unit in (
+        "<port ",
+        "a.b.c = [",
+        "0-1,",
+        "hosts: ",
+        "127.0.0.1 a\n",
+        "<zone><!-- ",
+        "<zone><port ",
+    ):
+        began = time.monotonic()
+        try:
+            parse(unit * 20_000)
+        except (ValueError, RecursionError):  # a fact turns both into Unreadable
+            pass
+        assert time.monotonic() - began < 2.0, unit
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("0100007F", True),
+        ("7F00000A", False),  # 10.0.0.127
+        ("00000000", False),
+        ("00000000000000000000000001000000", True),
+        ("00000000000000000000000000000000", False),
+        ("0000000000000000FFFF00000100007F", True),
+        ("0000000000000000FFFF00000A00000A", False),
+    ],
+)
+def test_who_reaches_a_listener(address: str, loopback: bool) -> None:
+    line = f"   0: {address}:1F90 {'0' * len(address)}:0000 0A 0:0 00:0 0     0        0 1 1\n"
+    (one,) = parse_net_tcp(HEAD + line, "f")
+    assert (one.port, one.loopback) == (8080, loopback)
+
+
+def test_a_kernel_without_ipv6_has_no_second_file() -> None:
+    assert isinstance(make_facts({"/proc/net/tcp": HEAD}).get(LISTENING), Known)
+    assert isinstance(make_facts({}).get(LISTENING), Absent)
+    odd = make_facts({"/proc/net/tcp": HEAD + "what is this\n"}).get(LISTENING)
+    assert isinstance(odd, Unreadable)
+
+
+def test_the_zone_of_the_administrator_hides_the_packaged_one() -> None:
+    facts = make_facts(
+        {
+            "/usr/sbin/firewalld": "",
+            "/etc/firewalld/firewalld.conf": "DefaultZone=work\n",
+            "/etc/firewalld/zones/work.xml": "<zone target='ACCEPT'/>",
+            "/usr/lib/firewalld/zones/work.xml": "<zone/>",
+        }
+    )
+    assert facts.value(ZONE_PORTS).opens(10250)
