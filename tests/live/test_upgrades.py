@@ -191,7 +191,7 @@ def test_what_is_said_beforehand_is_what_the_daemon_does(
     fresh_host.shell(f"mkdir -p /etc/docker; {case.setup}")
     fresh_host.write("/etc/docker/daemon.json", config)
     errors = errors_for(fresh_host, version)
-    said = fresh_host.shell(START % fresh_host._cgroup, check=False)
+    said = fresh_host.shell(START % fresh_host.cgroup, check=False)
     told = {one["problem"] for one in errors}
     if version not in case.only or not case.expected:
         assert told == set(), (errors, said)
@@ -207,7 +207,7 @@ def test_every_key_is_known_to_the_versions_that_hostkit_says_know_it(
     """`dockerd --validate` of one file a key, against what hostkit says of the same file."""
     major = int(ENGINES[suite].partition(".")[0])
     values = {"switch": True, "number": 1, "text": "x", "list": list[str](), "any": "x"}
-    kinds = {key: kind for key, kind in keys._KIND_OF.items() if kind != "table"}
+    kinds = {key: kind for key, kind in keys.KIND_OF.items() if kind != "table"}
     lines = "".join(f"{key} {json.dumps({key: values[kind]})}\n" for key, kind in kinds.items())
     fresh_host.write("/tmp/keys", lines)
     said = fresh_host.shell(
@@ -221,8 +221,8 @@ def test_every_key_is_known_to_the_versions_that_hostkit_says_know_it(
     judged = {
         key
         for key in kinds
-        if (key in keys._REMOVED and (major,) >= keys._REMOVED[key].version)
-        or (major,) < keys._ADDED.get(key, ())
+        if (key in keys.REMOVED and (major,) >= keys.REMOVED[key].version)
+        or (major,) < keys.ADDED.get(key, ())
     }
     # 28 has this key still, and refuses it with other words.
     judged -= {"api-cors-header"}

@@ -86,7 +86,7 @@ class SickHost:
         self._holder: subprocess.Popen[str] | None = None
         self._pid = 0
         self._work = tempfile.mkdtemp(prefix="hostkit-rig-")
-        self._cgroup = os.path.basename(self._work)
+        self.cgroup = os.path.basename(self._work)
 
     def __enter__(self) -> "SickHost":
         namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
@@ -166,7 +166,7 @@ class SickHost:
     def start_dockerd(self, *flags: str) -> None:
         """Start a real dockerd and wait until it answers; its log is /var/log/dockerd.log."""
         command = " ".join(
-            ["dockerd", "--storage-driver=vfs", f"--cgroup-parent=/{self._cgroup}", *flags]
+            ["dockerd", "--storage-driver=vfs", f"--cgroup-parent=/{self.cgroup}", *flags]
         )
         self.shell(
             f"umount -R /sys/fs/cgroup/unified 2>/dev/null; {command}"
@@ -195,7 +195,7 @@ class SickHost:
         )
 
     def _remove_cgroups(self) -> None:
-        for hierarchy in Path("/sys/fs/cgroup").glob(f"*/{self._cgroup}"):
+        for hierarchy in Path("/sys/fs/cgroup").glob(f"*/{self.cgroup}"):
             for folder, _, _ in os.walk(hierarchy, topdown=False):
                 for _ in range(50):  # the kernel empties a group a moment after the kill
                     with contextlib.suppress(OSError):

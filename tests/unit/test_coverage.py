@@ -75,7 +75,7 @@ def test_every_answer_names_checks_and_codes_that_exist(peer: str, loaded: plugi
         words = {w for w in QUOTED.findall(row.answer) if not w.isupper()}
         assert words <= known, (row, words - known)
         _, arrow, tail = row.answer.partition("-> ")
-        told = set(re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)+", tail)) if arrow else set()
+        told: set[str] = set(re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)+", tail)) if arrow else set()
         reported = {code for name in named for code in checks[name].problems}
         assert told <= reported & codes, (row, told - reported)
 

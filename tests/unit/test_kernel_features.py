@@ -47,7 +47,12 @@ def modules(*loadable: str, builtin: tuple[str, ...] = ()) -> Modules:
 
 
 def outcomes(given: Mapping[Any, Any]) -> tuple[Outcome, ...]:
-    base = {KERNEL: NEW, CGROUPS: V2, TARGET: Target("docker", (29,)), DOCKER_VERSION: (29,)}
+    base: dict[Any, Any] = {
+        KERNEL: NEW,
+        CGROUPS: V2,
+        TARGET: Target("docker", (29,)),
+        DOCKER_VERSION: (29,),
+    }
     return run_checks(make_facts(given={**base, **given}), (kernel_features,))[0].outcomes
 
 

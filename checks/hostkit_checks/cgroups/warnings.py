@@ -204,7 +204,9 @@ def rootless_limits(facts: Facts) -> Iterator[Outcome]:
         yield Unknown(f"{answer.source}: {answer.reason}", needs_root=answer.needs_root)
     else:
         found = [one for one in map(_rootless, answer.value) if one]
-        yield from found or [Passed("memory, processes and CPU time")]
+        yield from found
+        if not found:
+            yield Passed("memory, processes and CPU time")
 
 
 def _rootless(user: RootlessUser) -> Finding | None:

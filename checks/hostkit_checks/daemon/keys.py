@@ -65,7 +65,7 @@ _KINDS: Mapping[Kind, str] = {
         "validate version"
     ),
 }
-_KIND_OF: Mapping[str, Kind] = {key: kind for kind, keys in _KINDS.items() for key in keys.split()}
+KIND_OF: Mapping[str, Kind] = {key: kind for kind, keys in _KINDS.items() for key in keys.split()}
 # Flag names whose key in the file is another; harmless to start-up, and without effect.
 WITHOUT_EFFECT: Mapping[str, str] = {
     "host": "hosts",
@@ -79,7 +79,7 @@ WITHOUT_EFFECT: Mapping[str, str] = {
     "default-ulimit": "default-ulimits",
     "default-address-pool": "default-address-pools",
 }
-_REMOVED: Mapping[str, Removed] = {
+REMOVED: Mapping[str, Removed] = {
     "graph": Removed((23,), 'write "data-root" with the same value'),
     "cluster-store": Removed((23,), "remove it, swarm mode took its place"),
     "cluster-advertise": Removed((23,), "remove it, swarm mode took its place"),
@@ -101,7 +101,7 @@ _REMOVED: Mapping[str, Removed] = {
     ),
 }
 # The first version that takes a key: earlier ones refuse it (26.1.5 and 28.5.2 were seen to).
-_ADDED: Mapping[str, tuple[int, ...]] = {
+ADDED: Mapping[str, tuple[int, ...]] = {
     "allow-direct-routing": (28,),
     "bip6": (28,),
     "bridge-accept-fwmark": (29,),
@@ -135,7 +135,7 @@ def wrong_types(settings: tuple[Setting, ...]) -> tuple[Trouble, ...]:
     found = [
         Trouble(one, f'"{one.key}" must be {_NAMES[kind]}')
         for one in settings
-        if (kind := _KIND_OF.get(one.key, "any")) != "any" and not _fits(kind, one.value)
+        if (kind := KIND_OF.get(one.key, "any")) != "any" and not _fits(kind, one.value)
     ]
     for one in settings:
         if one.key == "log-opts" and isinstance(one.value, Table):
@@ -165,12 +165,12 @@ def unknown_keys(settings: tuple[Setting, ...]) -> tuple[Trouble, ...]:
     """Keys that no Docker up to 29 has; dockerd looks into tables that it does not know."""
     found: list[Trouble] = []
     for one in settings:
-        known = one.key in _KIND_OF and one.key != "proxies"
+        known = one.key in KIND_OF and one.key != "proxies"
         if isinstance(one.value, Table) and not known:
             found += [
                 Trouble(one, f'"{name}" in "{one.key}" is no key of daemon.json')
                 for name, _ in one.value.items
-                if name not in _KIND_OF
+                if name not in KIND_OF
             ]
         elif not known and one.key != "proxies":
             found.append(Trouble(one, f'"{one.key}" is no key of daemon.json'))
@@ -182,7 +182,7 @@ def early_keys(settings: tuple[Setting, ...], version: tuple[int, ...]) -> tuple
     return tuple(
         Trouble(one, f'"{one.key}" came with Docker {".".join(map(str, first))}', first)
         for one in settings
-        if version and version < (first := _ADDED.get(one.key, ()))
+        if version and version < (first := ADDED.get(one.key, ()))
     )
 
 
@@ -190,7 +190,7 @@ def removed_keys(settings: tuple[Setting, ...]) -> tuple[Trouble, ...]:
     """Keys, drivers and storage options that a later Docker refuses, with that version."""
     found: list[Trouble] = []
     for one in settings:
-        gone = _REMOVED.get(one.key)
+        gone = REMOVED.get(one.key)
         if gone is not None:
             found.append(Trouble(one, f'"{one.key}": {gone.instead}', gone.version))
         if one.key == "storage-driver" and isinstance(one.value, str):

@@ -86,10 +86,6 @@ def _at_least_zero(values: tuple[Value, ...]) -> Iterator[str]:
             yield f"{one} is less than 0"
 
 
-def _pair(word: str) -> str:
-    return "" if "=" in word.strip("=") else f"{word!r} is not KEY=VALUE"
-
-
 def _labels(values: tuple[Value, ...]) -> Iterator[str]:
     seen: dict[str, str] = {}
     for word in values:

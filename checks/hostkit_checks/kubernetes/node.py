@@ -73,7 +73,7 @@ TOOL_FACTS = {tool.name: program(tool.name) for tool in TOOLS}
 def machine(facts: Facts) -> Iterator[Outcome]:
     """Kubeadm refuses a control plane below this; a worker may be smaller."""
     memory, processors = facts.value(MEMORY).total // _MIB, facts.value(PROCESSORS)
-    small = []
+    small: list[tuple[str, Evidence]] = []
     if memory < LEAST_MEMORY_MIB:
         small.append((f"{memory} MiB of memory", Evidence(MEMINFO, f"MemTotal: {memory} MiB")))
     if processors < LEAST_PROCESSORS:
