@@ -299,7 +299,7 @@ SAID: tuple[tuple[str, str], ...] = (
     ),
     (
         "yum-mirrors-eol",
-        "E: The repository 'http://deb.debian.org/debian stretch Release' does not have a "
+        "E: The repository 'http://mirror.debian.org/debian stretch Release' does not have a "
         "Release file.",
     ),
     (

@@ -43,7 +43,7 @@ MESSAGES = [
     ("inotify-limit", "Error: watch /app/src ENOSPC"),
     ("clock-skew", "x509: certificate has expired or is not yet valid: current time "
      "2001-01-01T00:00:10Z is before 2023-05-01T00:00:00Z"),
-    ("clock-skew", "E: Release file for http://deb.debian.org/debian/dists/x/InRelease is not "
+    ("clock-skew", "E: Release file for http://mirror.debian.org/debian/dists/x/InRelease is not "
      "valid yet (invalid for another 3h 2min 1s). Updates will not be applied."),
     ("open-files-limit", "http: Accept error: accept unix /var/run/docker.sock: accept4: too many "
      "open files; retrying in 1s"),

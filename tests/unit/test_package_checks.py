@@ -135,9 +135,9 @@ RHEL7 = {"/etc/os-release": 'ID="rhel"\nVERSION_ID="7.9"\n'}
         (repo(CLOSED), ["package-repo-server-error"]),
         ({**repo(DOCKER_REPO), **RHEL7}, ["yum-releasever-mismatch"]),
         (repo(DOCKER_REPO), []),
-        ({"/etc/apt/sources.list": "deb http://deb.debian.org/debian buster main\n"},
+        ({"/etc/apt/sources.list": "deb http://mirror.debian.org/debian buster main\n"},
          ["yum-mirrors-eol"]),
-        ({"/etc/apt/sources.list": "deb http://deb.debian.org/debian trixie main\n"}, []),
+        ({"/etc/apt/sources.list": "deb http://mirror.debian.org/debian trixie main\n"}, []),
     ],
 )  # fmt: skip
 def test_repositories_that_are_gone_are_known_by_name(

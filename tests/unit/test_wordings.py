@@ -166,7 +166,7 @@ def test_what_dockerd_itself_complains_of_no_forwarding_explains(end: str) -> No
 
 def test_a_name_that_a_container_cannot_resolve_hangs_below_forwarding() -> None:
     both = ranked(
-        "WARNING: IPv4 forwarding is disabled\nTemporary failure resolving 'deb.debian.org'"
+        "WARNING: IPv4 forwarding is disabled\nTemporary failure resolving 'mirror.debian.org'"
     )
     assert [one.finding.problem for one in both] == [
         "ipv4-forwarding-disabled",
@@ -212,7 +212,7 @@ def test_the_commands_are_for_the_distribution_of_the_text(
         ("Could not resolve host: mirrorlist.centos.org; Unknown error", "apt", False),
         ("Could not resolve host: mirrorlist.centos.org; Unknown error", "yum", True),
         # apt in a container of a CentOS host: that host's forwarding is to be looked at.
-        ("Temporary failure resolving 'deb.debian.org'", "yum", True),
+        ("Temporary failure resolving 'mirror.debian.org'", "yum", True),
         (
             "Kernel 3.10.0-1160.el7.x86_64: WARNING: IPv4 forwarding is disabled",
             "apt",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Packages that exclude each other, the policy they need, repositories that are gone."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,8 @@ _OLD_POLICIES = ("docker-ce-selinux", "docker-engine-selinux", "docker-selinux")
 # Hosts that are gone, and folders that were moved to vault.centos.org.
 _GONE = ("mirrorlist.centos.org", "mirror.centos.org/centos")
 _CLOSED = ("yum.dockerproject.org", "apt.dockerproject.org")
+# Debian's own mirrors, which drop a suite when it moves to the archive.
+_DEBIAN = r"//(?!archive\.)[\w.-]*\bdebian\.org/debian"
 _ARCHIVED = ("wheezy", "jessie", "stretch", "buster")
 
 
@@ -214,7 +217,7 @@ def _is_gone(repository: Repository) -> bool:
     if any(name in url for url in urls for name in _GONE):
         return True
     suite = repository.id.partition("-")[0].partition("/")[0]
-    debian = any("deb.debian.org/debian" in url for url in urls)
+    debian = any(re.search(_DEBIAN, url) for url in urls)
     return repository.kind == "apt" and debian and suite in _ARCHIVED
 
 
