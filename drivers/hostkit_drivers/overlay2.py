@@ -111,8 +111,9 @@ def _d_type(facts: Facts, volume: Volume, where: str) -> Reason:
         return Reason(Weight.BLOCKS, text, volume.mount.target, "xfs-ftype0-no-dtype")
     place = facts.known(PLACE)
     answer = facts.get(xfs_ftype(place.path if place else volume.path))
-    if isinstance(answer, Known):  # pragma: no cover - d_type would be known as well
-        return Reason(Weight.FAVOURS, where, answer.source)
+    if isinstance(answer, Known):
+        weight = Weight.FAVOURS if answer.value else Weight.BLOCKS
+        return Reason(weight, f"{where} made with ftype={answer.value:d}", answer.source)
     return reasons.unknown(f"{where}, with ftype unknown", answer, "xfs-ftype0-no-dtype")
 
 
