@@ -2,6 +2,7 @@
 """From facts and texts to a diagnosis. Pure but for the facts it asks for."""
 
 from collections.abc import Iterable, Sequence
+from typing import TypeGuard
 
 from hostkit.diagnosis import scan
 from hostkit.diagnosis.check import Check
@@ -9,13 +10,14 @@ from hostkit.diagnosis.finding import (
     Certainty,
     Finding,
     NotApplicable,
+    Outcome,
     Passed,
     Severity,
     Unknown,
 )
 from hostkit.diagnosis.problem import Catalogue
 from hostkit.diagnosis.rank import Ranked, rank
-from hostkit.diagnosis.runner import Result, by_problem, refutes, run_checks
+from hostkit.diagnosis.runner import Result, by_problem, refutes, run_checks, well_now
 from hostkit.diagnosis.signature import Signature
 from hostkit.facts.fact import Facts
 from hostkit.facts.fitness import Fitness
@@ -112,7 +114,7 @@ def diagnose(
 
 
 def _confirmed(suspect: Finding, judges: Sequence[Result]) -> Finding | None:
-    """The first finding of the same problem in the same thing."""
+    """The first finding of the same problem in the same thing, and of now."""
     return next(
         (
             outcome
@@ -120,6 +122,7 @@ def _confirmed(suspect: Finding, judges: Sequence[Result]) -> Finding | None:
             for outcome in judge.outcomes
             if isinstance(outcome, Finding)
             and outcome.problem == suspect.problem
+            and not outcome.later
             and _same_thing(judge.check, suspect, outcome)
         ),
         None,
@@ -159,7 +162,7 @@ def _judged(suspect: Finding, judges: Sequence[Result]) -> Finding:
     )
     if not settled:
         return suspect
-    notes = [o.note for judge in judges for o in judge.outcomes if isinstance(o, Passed)]
+    notes = [_note(o) for judge in judges for o in judge.outcomes if _well(suspect, o)]
     now = "; ".join(note for note in notes if note) or "no longer so on this host"
     return suspect._replace(
         past=True,
@@ -172,9 +175,20 @@ def _judged(suspect: Finding, judges: Sequence[Result]) -> Finding:
 def _refuted(suspect: Finding, judge: Result) -> bool:
     """Whether a check found nothing, and did look at what the text names."""
     return refutes(judge) and any(
-        isinstance(outcome, Passed) and _same_thing(judge.check, suspect, outcome)
+        _well(suspect, outcome) and _same_thing(judge.check, suspect, outcome)
         for outcome in judge.outcomes
     )
+
+
+def _well(suspect: Finding, outcome: Outcome) -> TypeGuard[Passed | Finding]:
+    """Whether it says that what the text complains of is not so now."""
+    if isinstance(outcome, Finding) and outcome.problem != suspect.problem:
+        return False
+    return well_now(outcome)
+
+
+def _note(outcome: Passed | Finding) -> str:
+    return outcome.note if isinstance(outcome, Passed) else outcome.summary
 
 
 def _nothing_there(suspect: Finding, idle: Sequence[NotApplicable]) -> Finding:

@@ -51,7 +51,8 @@ class Finding(NamedTuple):
     `params` fill the `{name}` places of the problem's remedies. `past`: the message was
     there, and the host's facts say it is no longer so. `causes` are codes of problems
     that this one brings about, besides those the catalogue names. `of_host`: a program of
-    the host itself says so, not one in a container.
+    the host itself says so, not one in a container. `later`: all is well now, and will not
+    be after the next boot, start of a daemon or upgrade; it refutes what a text says of now.
     """
 
     problem: str
@@ -63,6 +64,7 @@ class Finding(NamedTuple):
     causes: tuple[str, ...] = ()
     past: bool = False
     of_host: bool = False
+    later: bool = False
 
 
 class Passed(NamedTuple):

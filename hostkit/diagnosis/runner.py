@@ -2,11 +2,11 @@
 """Checks and facts in, outcomes out. A check that crashes is reported and the run goes on."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from hostkit import text
 from hostkit.diagnosis.check import Check
-from hostkit.diagnosis.finding import NotApplicable, Outcome, Passed, Unknown
+from hostkit.diagnosis.finding import Finding, NotApplicable, Outcome, Passed, Unknown
 from hostkit.facts.fact import Fact, Facts, FactUnknown
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.value import NamedTuple
@@ -73,10 +73,15 @@ def by_problem(results: Iterable[Result]) -> Mapping[str, tuple[Result, ...]]:
 
 
 def refutes(result: Result) -> bool:
-    """Whether a check looked and found nothing of what it can report."""
-    looked = any(isinstance(outcome, Passed) for outcome in result.outcomes)
+    """Whether a check looked and found nothing wrong now of what it can report."""
+    looked = any(well_now(outcome) for outcome in result.outcomes)
     unsure = any(isinstance(outcome, Unknown | NotApplicable) for outcome in result.outcomes)
     return result.check.settles and looked and not unsure
+
+
+def well_now(outcome: Outcome) -> TypeGuard[Passed | Finding]:
+    """Whether it says that something is as it should be, be it only until the next boot."""
+    return isinstance(outcome, Passed) or (isinstance(outcome, Finding) and outcome.later)
 
 
 def facts_of(checks: Iterable[Check]) -> tuple[Fact[Any], ...]:

@@ -156,6 +156,25 @@ def test_a_look_at_the_very_thing_refutes(catalogue: Catalogue, path: str) -> No
     assert judged(catalogue, GUESS, looked).past  # names nothing in particular
 
 
+def test_a_fault_of_the_next_boot_confirms_nothing_of_now(catalogue: Catalogue) -> None:
+    soon = saw("a", severity=Severity.WARNING, summary="1 now, 0 at the next boot", later=True)
+    ranked, _ = diagnose(Facts(FakeHost()), [one_check(soon)], [GUESS], catalogue)
+    warned, past = (one.finding for one in ranked)
+    assert warned == soon
+    assert past.past
+    assert past.summary == "the log says a (now: 1 now, 0 at the next boot)"
+
+
+def test_a_fault_of_the_next_boot_settles_no_other_problem(catalogue: Catalogue) -> None:
+    soon = saw("b", later=True)
+    both = one_check(soon, NotApplicable("it enforces"), problems=("a", "b"))
+    assert GUESS in [
+        one.finding for one in diagnose(Facts(FakeHost()), [both], [GUESS], catalogue)[0]
+    ]
+    alone = one_check(soon, problems=("a", "b"))
+    assert not judged(catalogue, GUESS, alone, one_check(Unknown("no root"))).past
+
+
 def test_a_confirmation_does_not_make_it_milder(catalogue: Catalogue) -> None:
     mild = one_check(saw("a", severity=Severity.WARNING))
     assert judged(catalogue, GUESS, mild).severity is Severity.ERROR

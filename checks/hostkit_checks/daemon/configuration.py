@@ -129,14 +129,14 @@ def _removed(gone: tuple[Trouble, ...], version: tuple[int, ...]) -> Iterator[Fi
             text = f"{trouble.text}: removed in {_release(trouble.version)}"
             yield _refused("daemon-json-unknown-key", trouble, text)
     for later in dict.fromkeys(one.version for one in gone if version < one.version):
-        yield _removed_later([one for one in gone if one.version == later])
+        yield _removed_later([one for one in gone if one.version == later], known=bool(version))
 
 
 def _release(version: tuple[int, ...]) -> str:
     return f"Docker {'.'.join(map(str, version))}.0"
 
 
-def _removed_later(troubles: list[Trouble]) -> Finding:
+def _removed_later(troubles: list[Trouble], *, known: bool) -> Finding:
     """One line for all that one later version refuses: the four dm.* options go together."""
     first, rest = troubles[0], len(troubles) - 1
     more = f" and {rest} more" if rest else ""
@@ -145,7 +145,7 @@ def _removed_later(troubles: list[Trouble]) -> Finding:
     )
     warned = _refused("daemon-json-unknown-key", first, summary)
     lines = dict.fromkeys(Evidence(t.setting.source, t.text, t.setting.line) for t in troubles)
-    return warned._replace(severity=Severity.INFO, evidence=tuple(lines))
+    return warned._replace(severity=Severity.INFO, evidence=tuple(lines), later=known)
 
 
 def _without_effect(setting: Setting) -> Finding:
@@ -184,6 +184,7 @@ def daemon_flags(facts: Facts) -> Iterator[Outcome]:
                 Evidence(flag.source, f"flag for {flag.key}", flag.line),
             ),
             params=(("key", setting.key),),
+            later=config.running,
         )
     if not conflicts:
         yield Passed("no option is set twice")

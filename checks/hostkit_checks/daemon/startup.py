@@ -99,6 +99,7 @@ def _refused(one: Refused, running: bool) -> Finding:
         severity=Severity.WARNING if running else Severity.ERROR,
         summary=f"dockerd will not start: {one.text}"[:100],
         evidence=(_where(setting),),
+        later=running,
     )
 
 

@@ -64,6 +64,7 @@ def ipv4_forwarding(facts: Facts) -> Iterator[Outcome]:
             summary=f"ip_forward is 1 now, and {winner.value} from the next boot on",
             evidence=_written(winner),
             params=_set_by(winner),
+            later=True,
         )
     else:
         yield Passed("IPv4 forwarding is on")
@@ -97,35 +98,50 @@ def _written(winner: Assignment | None) -> tuple[Evidence, ...]:
     "bridge-netfilter",
     title="Does the packet filter see what stays within a bridge, where that is needed?",
     problems=("bridge-nf-disabled",),
-    uses=(BRIDGE_NF, DAEMON_CONFIG, KUBELET, TARGET),
+    uses=(BRIDGE_NF, CONFIGURED, DAEMON_CONFIG, KUBELET, TARGET),
 )
 def bridge_netfilter(facts: Facts) -> Iterator[Outcome]:
     """Docker up to 27 warns in any case; only some settings, and Kubernetes, need it."""
     answer = facts.get(BRIDGE_NF)
     loaded = not isinstance(answer, Absent)
+    nodes = tuple(_of_node(facts))
     if loaded and facts.value(BRIDGE_NF) == "1":
-        yield Passed("the packet filter sees bridged packets")
+        configured = facts.known(CONFIGURED) if nodes else None  # dockerd sets it at its start
+        winner = configured.winner("net.bridge.bridge-nf-call-iptables") if configured else None
+        if winner is None or winner.value != "0":
+            yield Passed("the packet filter sees bridged packets")
+            return
+        yield Finding(
+            problem="bridge-nf-disabled",
+            severity=Severity.WARNING,
+            summary="bridge-nf-call-iptables is 1 now, and 0 from the next boot on",
+            evidence=(*_written(winner), *(evidence for evidence, _ in nodes)),
+            later=True,
+        )
         return
-    config = facts.known(DAEMON_CONFIG)
-    reasons = [*_reasons(config)]
-    kubelet = facts.known(KUBELET)
-    if kubelet:
-        reasons.append((Evidence(kubelet, "this host is a Kubernetes node"), "Kubernetes"))
-    elif (target := facts.known(TARGET)) is not None and target.engine == "kubernetes":
-        reasons.append((Evidence("--for", "kubernetes"), "Kubernetes"))
+    reasons = [*_reasons(facts.known(DAEMON_CONFIG)), *nodes]
     if not reasons:
         yield NotApplicable("bridged packets bypass the filter, and nothing here needs it")
         return
     state = "is 0" if loaded else "does not exist: br_netfilter is not loaded"
     yield Finding(
         problem="bridge-nf-disabled",
-        severity=Severity.ERROR if kubelet else Severity.WARNING,
+        severity=Severity.ERROR if facts.known(KUBELET) else Severity.WARNING,
         summary=f"{', '.join(name for _, name in reasons)} needs bridge-nf-call-iptables",
         evidence=(
             Evidence(proc_path("net.bridge.bridge-nf-call-iptables"), state),
             *(evidence for evidence, _ in reasons),
         ),
     )
+
+
+def _of_node(facts: Facts) -> Iterator[tuple[Evidence, str]]:
+    """Kubernetes needs it on every node, for services whose two ends share it."""
+    kubelet, target = facts.known(KUBELET), facts.known(TARGET)
+    if kubelet:
+        yield Evidence(kubelet, "this host is a Kubernetes node"), "Kubernetes"
+    elif target is not None and target.engine == "kubernetes":
+        yield Evidence("--for", "kubernetes"), "Kubernetes"
 
 
 def _reasons(config: DaemonConfig | None) -> Iterator[tuple[Evidence, str]]:

@@ -66,6 +66,7 @@ def ipv6_forwarding(facts: Facts) -> Iterator[Outcome]:
         severity=Severity.WARNING,
         summary=f"containers have IPv6, and {KEY} is 0 {when}",
         evidence=(Evidence(proc_path(KEY), value), reason, *written),
+        later=value != "0",
     )
 
 

@@ -46,6 +46,7 @@ def selinux_mode(facts: Facts) -> Iterator[Outcome]:
             severity=Severity.WARNING if unlabelled else Severity.INFO,
             summary=f"SELinux is {selinux.mode} now and will be {later} after the next boot",
             evidence=(Evidence(SELINUX_CONFIG, f"SELINUX={later}"),),
+            later=True,
         )
     if selinux.mode is Mode.ENFORCING:
         yield NotApplicable("SELinux enforces; what it denied is in the audit log")
