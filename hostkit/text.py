@@ -8,6 +8,12 @@ from functools import lru_cache
 # to hide itself on the operator's terminal.
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
+# What begins or ends no line in Chinese. Many in a row may be parted: a line has its limit.
+_NEVER_FIRST = frozenset("，。、；：？！）】》」』”’%,.;:?!)]}")
+_NEVER_LAST = frozenset("（【《「『“‘([{")
+_TIED = _NEVER_FIRST | _NEVER_LAST
+_TIED_MOST = 3
+
 _STACKED = 4  # characters a cell on average; marks without end can be put over one letter
 
 
@@ -66,35 +72,44 @@ def shorten(text: str, cells: int) -> str:
     return kept.rstrip() + "..."
 
 
+def pad(text: str, cells: int) -> str:
+    """A printable text with blanks after it, to at least that many cells."""
+    return text + " " * (cells - width(text))
+
+
 def wrap(text: str, cells: int) -> list[str]:
     """The words of a text on lines of at most that many cells; a longer word stands alone.
 
-    Chinese has no blanks; like all wide characters, its may begin a line anywhere.
+    Chinese has no blanks; like all wide characters, its may begin a line anywhere, but a comma
+    or a closing bracket stays with what it follows, an opening one with what follows it.
+
+    >>> wrap("dockerd 启动时建立链（DOCKER）。", 20)
+    ['dockerd 启动时建立链', '（DOCKER）。']
     """
     lines: list[str] = []
-    line = ""
-    for word in (share for whole in text.split() for share in _shares(whole, cells)):
-        if line and width(line) + 1 + width(word) > cells:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}" if line else word
+    line, used = "", 0
+    for word in text.split():
+        gap = " " if line else ""
+        for piece in (word,) if word.isascii() else _pieces(word):
+            more = width(piece)
+            if line and used + len(gap) + more > cells:
+                lines.append(line)
+                line, used = piece, more
+            else:
+                line, used = f"{line}{gap}{piece}", used + len(gap) + more
+            gap = ""
     return [*lines, line] if line else lines
 
 
-def _shares(word: str, cells: int) -> list[str]:
-    """A word, cut beside wide characters when it is longer than a line."""
-    if word.isascii() or width(word) <= cells:
-        return [word]
-    pieces = [""]  # that are never cut: a wide character, or what stands between two
-    for character in word:
-        if width(pieces[-1][-1:]) > 1 or width(character) > 1:
-            pieces.append(character)
-        else:
+def _pieces(word: str) -> list[str]:
+    """A word, cut wherever a line may end: beside wide characters, not before a full stop."""
+    pieces = [word[0]]
+    for character in word[1:]:
+        piece = pieces[-1]
+        narrow = width(character) < 2 and (width(piece[-1]) < 2 or not width(character))  # noqa: PLR2004 - two cells
+        tied = character in _NEVER_FIRST or piece[-1] in _NEVER_LAST
+        if narrow or (tied and not _TIED.issuperset(piece[-_TIED_MOST:])):
             pieces[-1] += character
-    shares = [""]
-    for piece in pieces:
-        if shares[-1] and width(shares[-1]) + width(piece) > cells:
-            shares.append("")
-        shares[-1] += piece
-    return shares
+        else:
+            pieces.append(character)
+    return pieces

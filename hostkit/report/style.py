@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Colour, and text laid out in cells; colour never says what the words do not say."""
 
+from collections.abc import Callable, Iterable
+
 from hostkit import text
 from hostkit.value import NamedTuple
 
@@ -18,11 +20,32 @@ FAMILY_WORDS = {
 _WITH_NEXT = (">", ">>", "<")  # never at the end of a folded line
 
 
+def in_english(words: str) -> str:
+    """The language that everything is written in."""
+    return words
+
+
 class Style(NamedTuple):
-    """How wide a line may be, in cells, and whether colours are understood."""
+    """How wide a line may be, in cells, whether colours are understood, and in which language.
+
+    `say` gives fixed words and texts of the catalogue in that language, or as they are.
+    """
 
     width: int = 80
     colour: bool = False
+    say: Callable[[str], str] = in_english
+
+    def count(self, number: int, noun: str) -> str:
+        """A number with its noun.
+
+        >>> Style().count(1, "error"), Style().count(0, "check")
+        ('1 error', '0 checks')
+        """
+        return self.say("{number} " + (noun if number == 1 else f"{noun}s")).format(number=number)
+
+    def join(self, parts: Iterable[str]) -> str:
+        """Parts of an enumeration."""
+        return self.say(", ").join(parts)
 
     def paint(self, kind: str, words: str) -> str:
         """Words in the colour of a severity, or `ok`, `dim`, `bold`."""
