@@ -52,7 +52,7 @@ for tools in "$@"; do
     (cd "$tools" && find . \( -type f -o -type l \) -size -2048 ! -name .complete -print0 |
         xargs -0 cp -a --parents -t "$work/root")
     (cd "$tools" && find . -type f -size +2047) | while read -r file; do
-        touch "$file"; mount --bind "$tools/$file" "$file"
+        touch "$file"; mount --bind "$tools/$file" "$file"; mount -o remount,bind,ro "$file"
     done
 done
 mount -t proc proc proc
@@ -85,12 +85,12 @@ class SickHost:
         self._backend = backend
         self._holder: subprocess.Popen[str] | None = None
         self._pid = 0
-        self._work = tempfile.mkdtemp(prefix="hostkit-rig-")
-        self.cgroup = os.path.basename(self._work)
+        self.work = tempfile.mkdtemp(prefix="hostkit-rig-")
+        self.cgroup = os.path.basename(self.work)
 
     def __enter__(self) -> "SickHost":
         namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
-        script = ["sh", "-c", _INIT, "sickhost", self._work, str(self._root)]
+        script = ["sh", "-c", _INIT, "sickhost", self.work, str(self._root)]
         python = f"{sys.base_prefix}//bin/{os.path.basename(os.path.realpath(sys.executable))}"
         places = [f"{ROOT}//pyproject.toml", python, f"{sys.prefix}//bin/hostkit"]
         self._holder = subprocess.Popen(
@@ -131,7 +131,7 @@ class SickHost:
                 self._holder.stdout.close()
         self._remove_cgroups()
         with contextlib.suppress(OSError):
-            os.rmdir(self._work)
+            os.rmdir(self.work)
 
     def run(
         self, *argv: str, check: bool = True, user: int = 0, timeout: float = 60
