@@ -6,12 +6,14 @@ from enum import StrEnum
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, read_text, refuse
 from hostkit.facts.kernel import CMDLINE, KERNEL
+from hostkit.facts.mounts import MOUNTS, Mount, Mounts, lies_under
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.value import NamedTuple
 
 PROC_CGROUPS = "/proc/cgroups"
 MOUNTS_FILE = "/proc/self/mounts"
 ROOT = "/sys/fs/cgroup"
+_FSTYPES = ("cgroup", "cgroup2")
 
 
 class CgroupVersion(StrEnum):
@@ -39,18 +41,25 @@ class CgroupMount(NamedTuple):
     controllers: tuple[str, ...] = ()
     name: str = ""
 
+    @property
+    def fstype(self) -> str:
+        """The file system's name in mount tables."""
+        return _FSTYPES[self.version - 1]
+
 
 class Cgroups(NamedTuple):
     """`controllers`: what the kernel has (None: /proc/cgroups is not there or not readable).
 
-    `mounts`: every cgroup mount. `unified`: the controllers that v2's root offers, None
-    when v2 is not mounted or does not say.
+    `mounts`: every cgroup mount that is seen. `unified`: the controllers that v2's root
+    offers, None when v2 is not mounted or does not say. `covers`: mounts of other file
+    systems that lie over cgroup mounts of /sys/fs/cgroup and hide them.
     """
 
     version: CgroupVersion
     controllers: tuple[Controller, ...] | None
     mounts: tuple[CgroupMount, ...]
     unified: tuple[str, ...] | None
+    covers: tuple[Mount, ...] = ()
 
     def controller(self, name: str) -> Controller | None:
         """What /proc/cgroups says of one controller."""
@@ -107,7 +116,7 @@ def parse_cgroup_mounts(content: str) -> tuple[CgroupMount, ...]:
     found: list[CgroupMount] = []
     for line in content.splitlines():
         words = line.split(" ")
-        if len(words) < 4 or words[2] not in ("cgroup", "cgroup2"):  # noqa: PLR2004 - up to the options
+        if len(words) < 4 or words[2] not in _FSTYPES:  # noqa: PLR2004 - up to the options
             continue
         path = words[1].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
         if words[2] == "cgroup2":
@@ -131,20 +140,43 @@ def _version(mounts: tuple[CgroupMount, ...]) -> CgroupVersion:
     return CgroupVersion.V2 if second else CgroupVersion.NONE
 
 
+def _seen(
+    mounts: tuple[CgroupMount, ...], table: Mounts
+) -> tuple[tuple[CgroupMount, ...], tuple[Mount, ...]]:
+    """The cgroup mounts that no later mount covers, and those that cover the others."""
+    # On a host with thousands of mounts all others are none of our business.
+    near = Mounts(
+        tuple(m for m in table.table if lies_under(m.target, ROOT) or lies_under(ROOT, m.target))
+    )
+    listed = {(m.target, m.fstype) for m in near.table}
+    seen: list[CgroupMount] = []
+    covers: list[Mount] = []
+    for mount in mounts:
+        own = (mount.path, mount.fstype)
+        above = near.holding(mount.path) if own in listed else None
+        if above is None or (above.target, above.fstype) == own:
+            seen.append(mount)
+        elif above not in covers:
+            covers.append(above)
+    return tuple(seen), tuple(covers)
+
+
 def _gather(facts: Facts) -> Answer[Cgroups]:
     mounts = read_text(facts.host, MOUNTS_FILE, parse_cgroup_mounts)
     if not isinstance(mounts, Known):
         return mounts
+    table = facts.known(MOUNTS)
+    seen, covers = _seen(mounts.value, table) if table is not None else (mounts.value, ())
     controllers = read_text(facts.host, PROC_CGROUPS, parse_proc_cgroups)
-    version = _version(mounts.value)
+    version = _version(seen)
     unified: tuple[str, ...] | None = None
-    second = [mount.path for mount in mounts.value if mount.version == 2]  # noqa: PLR2004 - cgroup2
+    second = [mount.path for mount in seen if mount.version == 2]  # noqa: PLR2004 - cgroup2
     if second:
         top = ROOT if ROOT in second else second[0]
         answer = read_text(facts.host, f"{top}/cgroup.controllers", lambda t: tuple(t.split()))
         unified = answer.value if isinstance(answer, Known) else None
     known = controllers.value if isinstance(controllers, Known) else None
-    return Known(Cgroups(version, known, mounts.value, unified), MOUNTS_FILE)
+    return Known(Cgroups(version, known, seen, unified, covers), MOUNTS_FILE)
 
 
 CGROUPS: Fact[Cgroups] = Fact("cgroups", _gather, waits=False)

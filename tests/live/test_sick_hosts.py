@@ -244,6 +244,17 @@ def test_missing_control_groups_are_found(host: SickHost, user: int) -> None:
 
 
 @as_anyone
+def test_a_mount_over_the_control_groups_is_named(host: SickHost, user: int) -> None:
+    host.shell("mount -t tmpfs oops /sys/fs/cgroup")
+    first = Report(host, "preflight", user=user).first()
+    assert first["problem"] == "cgroup-v1-controllers-not-mounted"
+    assert first["summary"].startswith("tmpfs is mounted over /sys/fs/cgroup")
+    assert "umount /sys/fs/cgroup" in json.dumps(first["remedies"][0])
+    host.shell("umount /sys/fs/cgroup")
+    assert "cgroup-v1-controllers-not-mounted" not in Report(host, "preflight", user=user).codes
+
+
+@as_anyone
 def test_a_dead_registry_mirror_is_found(host: SickHost, user: int) -> None:
     host.write("/etc/docker/daemon.json", '{"registry-mirrors": ["https://dockerhub.azk8s.cn"]}')
     assert "registry-mirror-dead" in Report(host, "preflight", user=user).codes

@@ -224,3 +224,18 @@ def test_swap_limits() -> None:
     assert isinstance(outcome(swap_limit, none), NotApplicable)
     unknown: Given = {SWAP_LIMIT: Unreadable("/proc/self/cgroup", "denied")}
     assert isinstance(outcome(swap_limit, unknown), Unknown)
+
+
+def test_a_mount_that_hides_the_hierarchies_is_named() -> None:
+    files = {
+        "/proc/self/mounts": "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n",
+        "/proc/self/mountinfo": "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        "25 1 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+        "60 25 0:60 / /sys/fs/cgroup rw - tmpfs cgroup_root rw\n",
+    }
+    (result,) = run_checks(make_facts(files), (cgroup_hierarchies,))
+    (found,) = result.outcomes
+    assert isinstance(found, Finding)
+    assert found.summary == "tmpfs is mounted over /sys/fs/cgroup and hides the control groups"
+    assert found.evidence[0].excerpt == "tmpfs (cgroup_root) lies over /sys/fs/cgroup"
+    assert dict(found.params) == {"covered": "yes", "path": "/sys/fs/cgroup"}

@@ -53,6 +53,62 @@ def test_versions(mounts: str, version: CgroupVersion) -> None:
     assert make_facts({MOUNTS: mounts}).value(CGROUPS).version is version
 
 
+INFO = "/proc/self/mountinfo"
+TOP = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 22 0:20 / /sys rw - sysfs sysfs rw\n"
+TOP_V1 = TOP + "24 23 0:21 / /sys/fs/cgroup ro - tmpfs tmpfs ro\n"
+INFO_V1 = TOP_V1 + "".join(
+    f"{30 + i} 24 0:{40 + i} / /sys/fs/cgroup/{name} rw - cgroup cgroup rw,{name}\n"
+    for i, name in enumerate(V1_NAMES)
+)
+INFO_V2 = TOP + "25 23 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "info", "version", "seen", "covers"),
+    [
+        (V1_MOUNTS, INFO_V1, CgroupVersion.V1, 8, []),
+        (V2_MOUNTS, INFO_V2, CgroupVersion.V2, 1, []),
+        (V2_MOUNTS, "", CgroupVersion.V2, 1, []),
+        (V2_MOUNTS, TOP, CgroupVersion.V2, 1, []),  # two files that do not agree
+        (
+            V1_MOUNTS,
+            INFO_V1 + "60 24 0:60 / /sys/fs/cgroup rw - tmpfs cgroup rw\n",
+            CgroupVersion.NONE,
+            0,
+            [("tmpfs", ROOT)],
+        ),
+        (
+            V2_MOUNTS,
+            INFO_V2 + "60 25 0:60 / /sys/fs/cgroup rw - tmpfs cgroup rw\n",
+            CgroupVersion.NONE,
+            0,
+            [("tmpfs", ROOT)],
+        ),
+        (
+            V1_MOUNTS,
+            INFO_V1 + "60 33 0:60 / /sys/fs/cgroup/memory rw - tmpfs x rw\n",
+            CgroupVersion.V1,
+            7,
+            [("tmpfs", f"{ROOT}/memory")],
+        ),
+        (
+            V2_MOUNTS,
+            INFO_V2 + "60 23 0:60 / /sys rw - sysfs sysfs rw\n",
+            CgroupVersion.NONE,
+            0,
+            [("sysfs", "/sys")],
+        ),
+    ],
+)
+def test_a_mount_that_is_covered_is_not_seen(
+    mounts: str, info: str, version: CgroupVersion, seen: int, covers: list[tuple[str, str]]
+) -> None:
+    found = make_facts({MOUNTS: mounts, INFO: info}).value(CGROUPS)
+    assert found.version is version
+    assert len(found.mounts) == seen
+    assert [(one.fstype, one.target) for one in found.covers] == covers
+
+
 def test_co_mounted_controllers_and_names() -> None:
     mounts = parse_cgroup_mounts(
         "cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,seclabel,nosuid,cpuacct,cpu 0 0\n" + SYSTEMD

@@ -23,6 +23,7 @@ from hostkit_checks.cgroups.warnings import WARNING_CHECKS
 
 ENGINES = EVERY_PROFILE
 MOUNTS = "/proc/self/mounts"
+MOUNTINFO = "/proc/self/mountinfo"
 PROC_CGROUPS = "/proc/cgroups"
 # dockerd ends without devices; runc wants the others for every container it starts.
 NEEDED_V1 = ("devices", "cpu", "cpuacct", "cpuset", "freezer", "memory")
@@ -54,16 +55,41 @@ def cgroup_hierarchies(facts: Facts) -> Iterator[Outcome]:
     yield Finding(
         problem="cgroup-v1-controllers-not-mounted",
         severity=Severity.ERROR,
-        summary=f"the cgroup controllers {', '.join(missing)} are not mounted",
+        summary=f"the cgroup controllers {', '.join(missing)} are not mounted"
+        + (", or covered" if cgroups.covers else ""),
         evidence=(
             Evidence(MOUNTS, f"mounted: {' '.join(sorted(cgroups.mounted_v1()))}"),
             Evidence(PROC_CGROUPS, f"the kernel has {' '.join(missing)}"),
+            *_covers(cgroups),
         ),
-        params=(("controllers", " ".join(missing)),),
+        params=(("controllers", " ".join(missing)), *_covered(cgroups)),
     )
 
 
+def _covers(cgroups: Cgroups) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(MOUNTINFO, f"{one.fstype} ({one.source}) lies over {one.target}")
+        for one in cgroups.covers
+    )
+
+
+def _covered(cgroups: Cgroups) -> tuple[tuple[str, str], ...]:
+    """For the remedy: whether there is a mount to be taken away, and where."""
+    if not cgroups.covers:
+        return (("covered", "no"),)
+    return (("covered", "yes"), ("path", cgroups.covers[0].target))
+
+
 def _nothing_mounted(cgroups: Cgroups) -> Finding:
+    if cgroups.covers:
+        over = cgroups.covers[0]
+        return Finding(
+            problem="cgroup-v1-controllers-not-mounted",
+            severity=Severity.ERROR,
+            summary=f"{over.fstype} is mounted over {over.target} and hides the control groups",
+            evidence=_covers(cgroups),
+            params=_covered(cgroups),
+        )
     has = " ".join(c.name for c in cgroups.controllers or () if c.enabled)
     return Finding(
         problem="cgroup-v1-controllers-not-mounted",
@@ -73,6 +99,7 @@ def _nothing_mounted(cgroups: Cgroups) -> Finding:
             Evidence(MOUNTS, "no mount of cgroup2, none of cgroup with controllers"),
             *((Evidence(PROC_CGROUPS, f"the kernel has {has}"),) if has else ()),
         ),
+        params=_covered(cgroups),
     )
 
 
