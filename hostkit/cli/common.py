@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from hostkit import files
+from hostkit.cli import language
 from hostkit.cli.streams import discard_output
 from hostkit.diagnosis.finding import Severity
 from hostkit.errors import InputError
@@ -50,10 +51,10 @@ class Output(NamedTuple):
         return self.format or ("text" if self.path or sys.stdout.isatty() else "lines")
 
     def style(self) -> Style:
-        """Width and colour of where the result goes."""
+        """Width, colour and language of where the result goes."""
         if self.path:
-            return Style(_DEFAULT_WIDTH, self.color == "always")
-        return Style(_terminal_width(), self._coloured())
+            return Style(_DEFAULT_WIDTH, self.color == "always", language.words_for(None))
+        return Style(_terminal_width(), self._coloured(), language.words_for(sys.stdout))
 
     def _coloured(self) -> bool:
         if self.color != "auto":

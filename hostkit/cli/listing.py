@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from hostkit import plugins
 from hostkit.cli import common
+from hostkit.report.style import Style
 
 JSON_ONLY = ("problems",)  # too wide for a table
 EXAMPLES = ("hostkit list checks", "hostkit list problems --format json")
@@ -34,10 +35,15 @@ def run(arguments: Sequence[str]) -> int:
     from hostkit.report.table import table
 
     headings = tuple(name for name in rows[0] if name not in JSON_ONLY) if rows else ()
-    cells = [[str(row[name]) for name in headings] for row in rows]
     terminal = bool(output.path) or sys.stdout.isatty()
-    output.write(table(headings, cells, output.style().width if terminal else None))
+    style = output.style()
+    cells = [[_cell(name, str(row[name]), style) for name in headings] for row in rows]
+    output.write(table(headings, cells, style.width if terminal else None))
     return 0
+
+
+def _cell(heading: str, words: str, style: Style) -> str:
+    return style.say(words) if heading == "title" else words
 
 
 def _checks(loaded: plugins.Plugins) -> list[dict[str, object]]:

@@ -4,11 +4,11 @@
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from hostkit import __version__
-from hostkit.cli import invocation
+from hostkit.cli import invocation, language
 from hostkit.cli.streams import discard_output, open_standard_streams
 from hostkit.errors import HostkitError
 from hostkit.text import printable
@@ -29,7 +29,7 @@ COMMANDS = {
     "fix": ("fix", "Mend one problem; every change can be undone"),
     "undo": ("undo", "Take back what a fix changed"),
 }
-_HELP = """\
+HELP = """\
 usage: hostkit COMMAND [OPTIONS]
 
 Says what keeps a container host from working, with evidence and a remedy.
@@ -49,8 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _dispatch(arguments)
         sys.stdout.flush()
     except HostkitError as error:
-        hint = [f"hint: {invocation.named(error.hint)}"] if error.hint else []
-        _complain(f"error: {error.message}", *hint)
+        say = language.words_for(sys.stderr)
+        hint = [say("hint: ") + invocation.named(say(error.hint))] if error.hint else []
+        _complain(say("error: ") + say(error.message), *hint)
         return error.exit_code
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -67,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        sys.stdout.write(_HELP.format(commands=_command_table()))
+        say = language.words_for(sys.stdout)
+        sys.stdout.write(say(HELP).format(commands=_command_table(say)))
         return 0 if arguments else FAULT
     if arguments[0] in ("-V", "--version"):
         sys.stdout.write(f"hostkit {__version__}\n")
@@ -87,8 +89,8 @@ def _near(word: str) -> str:
     return f"did you mean {close[0]}?" if close else f"commands: {', '.join(COMMANDS)}"
 
 
-def _command_table() -> str:
-    return "\n".join(f"  {name:<10} {summary}" for name, (_, summary) in COMMANDS.items())
+def _command_table(say: Callable[[str], str]) -> str:
+    return "\n".join(f"  {name:<10} {say(summary)}" for name, (_, summary) in COMMANDS.items())
 
 
 def _own_fault(error: Exception) -> int:

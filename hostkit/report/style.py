@@ -35,6 +35,11 @@ class Style(NamedTuple):
     colour: bool = False
     say: Callable[[str], str] = in_english
 
+    def translated(self, words: str) -> str:
+        """The words in another language than English, or ""."""
+        said = self.say(words)
+        return "" if said == words else said
+
     def count(self, number: int, noun: str) -> str:
         """A number with its noun.
 
@@ -50,6 +55,11 @@ class Style(NamedTuple):
     def paint(self, kind: str, words: str) -> str:
         """Words in the colour of a severity, or `ok`, `dim`, `bold`."""
         return f"\x1b[{_CODES[kind]}m{words}\x1b[0m" if self.colour else words
+
+
+def family_words(family: str, style: Style) -> str:
+    """The distributions of a family of packages, before their commands."""
+    return style.say(FAMILY_WORDS.get(family, family)) + style.say(":")
 
 
 def hang(label: str, words: str, cells: int, indent: int = 0) -> list[str]:

@@ -5,13 +5,13 @@ from enum import IntEnum
 
 from hostkit import __version__, text
 from hostkit.diagnosis.advise import Verdict
-from hostkit.diagnosis.finding import Certainty, Evidence, Finding, NotApplicable, Passed, Severity
+from hostkit.diagnosis.finding import Certainty, Evidence, NotApplicable, Passed, Severity
 from hostkit.diagnosis.problem import Remedy
 from hostkit.diagnosis.rank import Ranked
 from hostkit.diagnosis.runner import Result
 from hostkit.report.areas import Area, Status, areas
-from hostkit.report.model import Report, counts, plural, safe_params, unknowns
-from hostkit.report.style import FAMILY_WORDS, Style, command_lines, hang
+from hostkit.report.model import Report, because, counts, safe_params, unknowns
+from hostkit.report.style import Style, command_lines, family_words, hang
 from hostkit.value import NamedTuple
 
 EVIDENCE_SHOWN = 3
@@ -56,7 +56,7 @@ def render(report: Report, style: Style, verbosity: Verbosity = Verbosity.NORMAL
             _ignored(report, style),
             _passed(report, style) if verbose else [],
             _unknown(report, style, everything=verbose),
-            [line for note in report.diagnosis.notes for line in hang("note: ", note, style.width)],
+            [line for note in report.diagnosis.notes for line in _note(note, style)],
         ]
     parts.append(_totals(report, style))
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
@@ -93,44 +93,50 @@ def located(evidence: Evidence) -> str:
 
 def _header(report: Report, style: Style) -> list[str]:
     lines = [f"hostkit {__version__}"]
-    for piece in map(text.printable, report.identity):
+    for piece in map(text.printable, map(style.say, report.identity)):
         if text.width(lines[-1]) + 3 + text.width(piece) <= style.width:
             lines[-1] += f" | {piece}"
         else:
             lines.append(f"  {piece}")
     lines = [style.paint("bold", line) for line in lines]
-    shown = [area for area in areas(report) if area.status is not Status.NOTHING]
+    shown = [area for area in areas(report, style) if area.status is not Status.NOTHING]
     column = max((text.width(area.name) for area in shown), default=0)
     lines += [_area_line(area, column, style) for area in shown]
     return lines
 
 
+def _note(note: str, style: Style) -> list[str]:
+    return hang(style.say("note: "), style.say(note), style.width)
+
+
 def _area_line(area: Area, column: int, style: Style) -> str:
-    name = text.printable(area.name)
-    start = f" {area.status.value:<4} {name}{' ' * (column - text.width(name))}  {area.tally:<11} "
-    line = start + text.shorten(text.printable(area.note), max(8, style.width - text.width(start)))
-    mark = f" {area.status.value:<4}"
-    return style.paint(_LOOKS[area.status], mark) + line[len(mark) :].rstrip()
+    mark = f" {text.pad(style.say(area.status.value), 4)}"
+    start = f" {text.pad(text.printable(area.name), column)}  {text.pad(area.tally, 11)} "
+    room = max(8, style.width - text.width(mark + start))
+    note = text.shorten(text.printable(area.note), room)
+    return style.paint(_LOOKS[area.status], mark) + f"{start}{note}".rstrip()
 
 
 def _block(report: Report, block: Block, style: Style) -> list[str]:
     first = block.roots[0]
     lines: list[str] = []
     for root in block.roots:
-        lines += headline(root.finding, style)
+        lines += headline(root, style)
         for evidence in root.finding.evidence[:EVIDENCE_SHOWN]:
             lines += hang("--> ", located(evidence), style.width, indent=2)
-    lines += hang("why: ", first.problem.harm or first.problem.title, style.width, indent=2)
+    why = style.say(first.problem.harm or first.problem.title)
+    lines += hang(style.say("why: "), why, style.width, indent=2)
     for label, remedy in zip(REMEDY_LABELS, first.remedies, strict=False):
         lines += _remedy(report, first, remedy, label, style)
     if len(first.remedies) > len(REMEDY_LABELS):
-        lines += hang("more: ", f"{report.program} explain {first.problem.code}", style.width, 2)
+        more = f"{report.program} explain {first.problem.code}"
+        lines += hang(style.say("more: "), more, style.width, indent=2)
     if first.finding.severity is not Severity.INFO:
         lines += _warnings(first, style)
     if block.consequences:
-        lines.append("  brings about:")
+        lines.append("  " + style.say("brings about:"))
         for one in block.consequences:
-            lines += headline(one.finding, style, indent=4)
+            lines += headline(one, style, indent=4)
             for evidence in one.finding.evidence[:1]:
                 lines += hang("--> ", located(evidence), style.width, indent=6)
     return lines
@@ -140,47 +146,58 @@ def _warnings(one: Ranked, style: Style) -> list[str]:
     """What it is taken for, and the advice that does harm."""
     lines: list[str] = []
     for mistaken in one.problem.mistaken_for[:1]:
-        lines += hang("not: ", mistaken, style.width, indent=2)
-    for harmful in one.problem.harmful:
-        advice = f"{harmful.advice}, because {harmful.why}"
-        lines += hang("do not: ", advice, style.width, indent=2)
+        lines += hang(style.say("not: "), style.say(mistaken), style.width, indent=2)
+    for bad in one.problem.harmful:
+        lines += hang(style.say("do not: "), because(bad, style), style.width, indent=2)
     return lines
 
 
-def headline(finding: Finding, style: Style, indent: int = 0) -> list[str]:
-    """`error[CODE] summary`, with the certainty when it is less than confirmed."""
-    sure = finding.certainty is Certainty.CONFIRMED
-    label = f"{finding.severity}[{text.printable(finding.problem)}]"
-    words = finding.summary if sure else f"({finding.certainty}) {finding.summary}"
+def headline(one: Ranked, style: Style, indent: int = 0) -> list[str]:
+    """`error[CODE] summary`, with the certainty when it is less than confirmed.
+
+    In another language the problem's title stands for the summary, which is always English.
+    """
+    finding = one.finding
+    label = f"{style.say(finding.severity)}[{text.printable(finding.problem)}]"
+    title = style.translated(one.problem.title)
+    words = title or finding.summary
+    if finding.certainty is not Certainty.CONFIRMED:
+        words = f"({style.say(finding.certainty)}) {words}"
     whole = hang("", f"{label} {words}", style.width - indent - 2)
     margin = " " * indent
     first = margin + style.paint(finding.severity.value, whole[0][: len(label)])
-    return [first + whole[0][len(label) :], *(f"{margin}  {line}" for line in whole[1:])]
+    lines = [first + whole[0][len(label) :], *(f"{margin}  {line}" for line in whole[1:])]
+    if title:
+        lines += hang(style.say("seen: "), finding.summary, style.width, indent + 2)
+    return lines
 
 
 def _remedy(report: Report, one: Ranked, remedy: Remedy, label: str, style: Style) -> list[str]:
-    lines = hang(label, remedy.summary + _price(remedy), style.width, indent=2)
-    indent = 2 + len(label)
+    label = style.say(label)
+    lines = hang(label, style.say(remedy.summary) + _price(remedy, style), style.width, indent=2)
+    indent = 2 + text.width(label)
     if remedy.action in report.fixable and report.diagnosis.source == "live":
         lines += command_lines(f"{report.program} fix {one.problem.code}", style.width, indent)
-        lines += [" " * indent + "or by hand:"] if remedy.commands else []
+        lines += [" " * indent + style.say("or by hand:")] if remedy.commands else []
     params = safe_params(one.finding)
     commands = remedy.commands_for(report.family_of(one), params)
     for command in commands:
         lines += command_lines(command, style.width, indent)
     if not commands:  # the distribution is not known, or the remedy does not know it
         for family in remedy.commands:
-            lines.append(" " * indent + f"{FAMILY_WORDS.get(family, family)}:")
+            lines.append(" " * indent + family_words(family, style))
             for command in remedy.commands_for(family, params):
                 lines += command_lines(command, style.width, indent + 2)
     return lines
 
 
-def _price(remedy: Remedy) -> str:
-    known = [f"risk: {remedy.risk}" if remedy.risk else ""]
-    known.append(f"interrupts: {remedy.interrupts}" if remedy.interrupts else "")
-    said = "; ".join(filter(None, known))
-    return f" ({said})" if said else ""
+def _price(remedy: Remedy, style: Style) -> str:
+    known = [
+        style.say("risk: ") + style.say(remedy.risk) if remedy.risk else "",
+        style.say("interrupts: ") + style.say(remedy.interrupts) if remedy.interrupts else "",
+    ]
+    said = style.say("; ").join(filter(None, known))
+    return style.say(" ({price})").format(price=said) if said else ""
 
 
 def _advice(report: Report, style: Style, *, everything: bool) -> list[str]:
@@ -189,14 +206,16 @@ def _advice(report: Report, style: Style, *, everything: bool) -> list[str]:
     ranked = report.advice.ranked
     shown = [one for one in ranked if everything or one.verdict is not Verdict.IMPOSSIBLE]
     hidden = [text.printable(one.driver) for one in ranked if one not in shown]
-    lines = hang("storage: ", report.advice.summary, style.width)
+    lines = hang(style.say("storage: "), report.advice.summary, style.width)
     names = max((len(one.driver) for one in shown), default=0)
-    verdicts = max((len(one.verdict) for one in shown), default=0)
+    verdicts = max((text.width(style.say(one.verdict)) for one in shown), default=0)
     for one in shown:
-        label = f"{text.printable(one.driver):<{names}}  {one.verdict:<{verdicts}}  "
+        verdict = text.pad(style.say(one.verdict), verdicts)
+        label = f"{text.pad(text.printable(one.driver), names)}  {verdict}  "
         lines += hang(label, one.because.text if one.because else "", style.width, indent=2)
     if hidden:
-        lines += hang("impossible here: ", f"{', '.join(hidden)} (-v says why)", style.width, 2)
+        said = style.say("{drivers} (-v says why)").format(drivers=style.join(hidden))
+        lines += hang(style.say("impossible here: "), said, style.width, indent=2)
     return lines
 
 
@@ -204,7 +223,8 @@ def _past(report: Report, style: Style) -> list[str]:
     past = report.past()
     if not past:
         return []
-    lines = ["past (the messages are there, this host says it is over; not counted):"]
+    head = style.say("past (the messages are there, this host says it is over; not counted):")
+    lines = hang("", head, style.width)
     for one in past:
         lines += hang("", f"{one.finding.problem}: {one.finding.summary}", style.width, indent=2)
         for evidence in one.finding.evidence[:1]:
@@ -220,7 +240,7 @@ def _ignored(report: Report, style: Style) -> list[str]:
     lines: list[str] = []
     for reason, codes in by_reason.items():
         words = f"{len(codes)} ({reason}): {', '.join(dict.fromkeys(codes))}"
-        lines += hang("ignored: ", words, style.width)
+        lines += hang(style.say("ignored: "), words, style.width)
     return lines
 
 
@@ -229,22 +249,22 @@ def _passed(report: Report, style: Style) -> list[str]:
     for result in report.diagnosis.checks:
         for outcome in result.outcomes:
             if isinstance(outcome, Passed):
-                lines += _said("ok", result, outcome.note, style)
+                lines += _said(style.say("ok"), result, outcome.note, style)
             elif isinstance(outcome, NotApplicable):
                 lines += _said("-", result, outcome.reason, style)
-    return ["looked at:", *lines] if lines else []
+    return [style.say("looked at:"), *lines] if lines else []
 
 
 def _said(mark: str, result: Result, words: str, style: Style) -> list[str]:
     said = f"{result.check.name}: {words or result.check.title}"
-    return hang(f"{mark:<3}", said, style.width, indent=2)
+    return hang(f"{text.pad(mark, 2)} ", said, style.width, indent=2)
 
 
 def _unknown(report: Report, style: Style, *, everything: bool) -> list[str]:
     unknown = unknowns(report.diagnosis.checks)
     if not unknown:
         return []
-    lines = ["could not be looked at (unknown is not a pass):"]
+    lines = [style.say("could not be looked at (unknown is not a pass):")]
     by_reason: dict[str, list[str]] = {}
     for check, outcome in unknown:
         by_reason.setdefault(outcome.reason, []).append(check.name)
@@ -252,30 +272,38 @@ def _unknown(report: Report, style: Style, *, everything: bool) -> list[str]:
     for reason, names in shown:
         lines += hang("? ", f"{', '.join(dict.fromkeys(names))}: {reason}", style.width, indent=2)
     if len(shown) < len(by_reason):
-        lines.append(f"  and {len(by_reason) - len(shown)} more: add -v")
+        more = len(by_reason) - len(shown)
+        lines.append("  " + style.say("and {number} more: add -v").format(number=more))
     by_root = len({check.name for check, outcome in unknown if outcome.needs_root})
     if by_root and report.diagnosis.source == "live":
-        lines += hang("as root: ", f"sudo {report.again}  (completes {by_root})", style.width, 2)
+        said = style.say("{command}  (completes {number})")
+        said = said.format(command=f"sudo {report.again}", number=by_root)
+        lines += hang(style.say("as root: "), said, style.width, indent=2)
     return lines
 
 
 def _totals(report: Report, style: Style) -> list[str]:
     number = counts(report.diagnosis)
-    said = [plural(number.error, "error"), plural(number.warning, "warning")]
+    counted = [style.count(number.error, "error"), style.count(number.warning, "warning")]
     if report.diagnosis.recognised is False:
-        said = ["not recognised"]
-    said += [f"{number.info} info"] if number.info else []
-    said += [f"{number.past} past"] if number.past else []
-    if report.diagnosis.checks:
-        said += [f"{number.unknown} unknown", f"{number.passed} passed"]
-    said += [f"{number.ignored} ignored"] if number.ignored else []
-    total = (
-        f"{', '.join(said)} in {report.diagnosis.duration_s:.2f} s; exit code {report.exit_code}"
+        counted = [style.say("not recognised")]
+    several = (
+        (style.say("{number} info"), number.info, number.info),
+        (style.say("{number} past"), number.past, number.past),
+        (style.say("{number} unknown"), number.unknown, report.diagnosis.checks),
+        (style.say("{number} passed"), number.passed, report.diagnosis.checks),
+        (style.say("{number} ignored"), number.ignored, number.ignored),
+    )
+    counted += [said.format(number=many) for said, many, shown in several if shown]
+    total = style.say("{counts} in {seconds} s; exit code {code}").format(
+        counts=style.join(counted),
+        seconds=f"{report.diagnosis.duration_s:.2f}",
+        code=report.exit_code,
     )
     lines = hang("", total, style.width)
     lines[0] = style.paint("bold", lines[0])
     present = report.present()
     if present:
         explain = f"{report.program} explain {present[0].finding.problem}"
-        lines += hang("more: ", explain, style.width)
+        lines += hang(style.say("more: "), explain, style.width)
     return lines

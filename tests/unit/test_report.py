@@ -224,7 +224,7 @@ ROLLED_UP = [
 @pytest.mark.parametrize(("outcomes", "status"), ROLLED_UP)
 def test_an_area_is_as_its_worst_check(outcomes: tuple[Outcome, ...], status: Status) -> None:
     healthy = result("other", Passed("fine") if status is not Status.NOTHING else outcomes[0])
-    (area,) = areas(made(results=(healthy, result("pool", *outcomes))))
+    (area,) = areas(made(results=(healthy, result("pool", *outcomes))), Style())
     assert area.status is status
 
 
@@ -232,8 +232,8 @@ def test_an_ignored_finding_does_not_fail_its_area() -> None:
     one = ranked("pool-full")
     report = made(results=(result("pool", one.finding, Passed("fine")),))
     hidden = report._replace(diagnosis=report.diagnosis._replace(ignored=(one,)))
-    assert areas(report)[0].status is Status.FAIL
-    assert areas(hidden)[0].status is not Status.FAIL
+    assert areas(report, Style())[0].status is Status.FAIL
+    assert areas(hidden, Style())[0].status is not Status.FAIL
     assert "ignored: 1 (--ignore): pool-full" in shown(hidden)
 
 
