@@ -44,6 +44,25 @@ class Setting(NamedTuple):
     line: int
 
 
+def shown(setting: Setting) -> str:
+    """A setting as evidence: its key, and its value as JSON and TOML both write it.
+
+    >>> shown(Setting("disabled_plugins", ("cri",), "f", 1))
+    'disabled_plugins = ["cri"]'
+    """
+    return f"{setting.key} = {_written(setting.value)}"
+
+
+def _written(value: Value) -> str:
+    if isinstance(value, Table):
+        return "{...}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
 class Fault(NamedTuple):
     """Why a file is no configuration; line and column from 1, 0 when they are not known."""
 

@@ -9,10 +9,13 @@ import re
 from collections.abc import Iterable
 from typing import cast
 
+from hostkit.facts.containerdconfig import CONTAINERD_CONFIG
 from hostkit.facts.daemonconfig import DAEMON_CONFIG, DEFAULT_DATA_ROOT
+from hostkit.facts.daemonjson import Setting
 from hostkit.facts.fact import Fact, Facts, read_text, refuse
 from hostkit.facts.filesystems import Volume, volume
 from hostkit.facts.graphdrivers import LIVES
+from hostkit.facts.podmanconfig import STORAGE_CONF
 from hostkit.facts.target import TARGET
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
@@ -21,13 +24,11 @@ from hostkit.value import NamedTuple
 # Where containerd of its own keeps images when Docker leaves them to it.
 CONTAINERD_ROOT = "/var/lib/containerd"
 PODMAN_ROOT = "/var/lib/containers/storage"
-STORAGE_CONF = "/etc/containers/storage.conf"
 HOSTKIT_ROOT = "/var/lib/hostkit"
 IMAGES_LIMIT = 2000  # beyond, images are counted but not followed to their parents
 REPOSITORIES_LIMIT = 8 << 20
 # With userns-remap each mapping has a data root of its own, named UID.GID.
 _REMAPPED = r"\d+\.\d+"
-_GRAPHROOT = r"""(?m)^\s*graphroot\s*=\s*["'](/[^"'\n]*)["']"""
 _HEX = r"[0-9a-f]{64}"
 
 
@@ -113,28 +114,17 @@ def _members(tree: object) -> dict[str, object]:
     return cast("dict[str, object]", tree)
 
 
-def parse_graphroot(content: str) -> str:
-    r"""Where podman keeps images, from storage.conf (containers-storage.conf(5)); "" unset.
-
-    >>> parse_graphroot('[storage]\n# graphroot = "/no"\ngraphroot = "/data/podman"\n')
-    '/data/podman'
-    """
-    match = re.search(_GRAPHROOT, content)
-    return match[1] if match else ""
-
-
 def _place(facts: Facts) -> Answer[Place]:
     """The folder of the engine that is to be served, Docker when none is named."""
     target = facts.known(TARGET)
     if target is not None and target.engine == "podman":
-        answer = read_text(facts.host, STORAGE_CONF, parse_graphroot)
-        if isinstance(answer, Unreadable):
-            return answer
-        if isinstance(answer, Known) and answer.value:
-            return Known(Place(answer.value, STORAGE_CONF), STORAGE_CONF)
-        return Known(Place(PODMAN_ROOT, "default"), "default")
+        storage = facts.get(STORAGE_CONF)
+        if isinstance(storage, Unreadable):
+            return storage
+        said = storage.value.text("storage", "graphroot") if isinstance(storage, Known) else None
+        return _configured(said, PODMAN_ROOT)
     if target is not None and target.engine == "kubernetes":
-        return Known(Place(CONTAINERD_ROOT, "default"), "default")
+        return _containerd_place(facts)
     if target is not None and target.engine == "hostkit":
         return Known(Place(HOSTKIT_ROOT, "default"), "default")
     return _docker_place(facts)
@@ -146,9 +136,22 @@ def _docker_place(facts: Facts) -> Answer[Place]:
         return configured
     path = configured.value.data_root if isinstance(configured, Known) else DEFAULT_DATA_ROOT
     setting = configured.value.get("data-root") if isinstance(configured, Known) else None
-    if setting is None:
-        return Known(Place(path, "default"), "default")
-    return Known(Place(path, setting.source, setting.line), setting.source)
+    return _configured(setting, path)
+
+
+def _containerd_place(facts: Facts) -> Answer[Place]:
+    config = facts.get(CONTAINERD_CONFIG)
+    if isinstance(config, Unreadable):
+        return config
+    root = config.value.layers.text("root") if isinstance(config, Known) else None
+    return _configured(root, CONTAINERD_ROOT)
+
+
+def _configured(setting: Setting | None, default: str) -> Known[Place]:
+    """What a setting says when it is a path, else the default."""
+    if setting is None or not str(setting.value).startswith("/"):
+        return Known(Place(default, "default"), "default")
+    return Known(Place(str(setting.value), setting.source, setting.line), setting.source)
 
 
 def _volumes(facts: Facts) -> Answer[tuple[Volume, ...]]:
@@ -157,8 +160,10 @@ def _volumes(facts: Facts) -> Answer[tuple[Volume, ...]]:
     if not isinstance(first, Known):
         return first
     volumes = [first.value]
-    if isinstance(facts.host.stat(CONTAINERD_ROOT), Known):
-        second = facts.known(volume(CONTAINERD_ROOT))
+    containerd = _containerd_place(facts)
+    path = containerd.value.path if isinstance(containerd, Known) else CONTAINERD_ROOT
+    if isinstance(facts.host.stat(path), Known):
+        second = facts.known(volume(path))
         if second is not None and second.mount.device != first.value.mount.device:
             volumes.append(second)
     return Known(tuple(volumes), first.source)

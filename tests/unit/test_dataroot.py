@@ -20,11 +20,11 @@ from hostkit.facts.dataroot import (
     VOLUMES,
     DataRoot,
     Store,
-    parse_graphroot,
     parse_repositories,
 )
 from hostkit.facts.fact import Facts
 from hostkit.facts.mounts import MOUNTS, parse_mountinfo
+from hostkit.facts.podmanconfig import STORAGE_CONF_FILE
 from hostkit.facts.target import TARGET, Target
 from hostkit.host.answer import Absent, Known, Unreadable
 from hostkit.host.base import Space
@@ -222,7 +222,10 @@ def test_images_are_not_followed_beyond_the_limit(monkeypatch: pytest.MonkeyPatc
         ("docker", {}, ROOT),
         ("hostkit", {}, "/var/lib/hostkit"),
         ("podman", {}, "/var/lib/containers/storage"),
-        ("podman", {dataroot.STORAGE_CONF: '[storage]\ngraphroot = "/data/c"\n'}, "/data/c"),
+        ("podman", {STORAGE_CONF_FILE: '[storage]\ngraphroot = "/data/c"\n'}, "/data/c"),
+        ("podman", {STORAGE_CONF_FILE: "[storage]\n"}, "/var/lib/containers/storage"),
+        ("kubernetes", {}, "/var/lib/containerd"),
+        ("kubernetes", {"/etc/containerd/config.toml": 'root = "/data/d"\n'}, "/data/d"),
     ],
 )
 def test_the_place_is_that_of_the_engine_to_be_served(
@@ -230,8 +233,3 @@ def test_the_place_is_that_of_the_engine_to_be_served(
 ) -> None:
     facts = make_facts(files, given={TARGET: Target(engine), **NO_CONFIG})
     assert facts.value(PLACE).path == expected
-
-
-@given(st.text())
-def test_any_storage_conf_is_read(content: str) -> None:
-    assert parse_graphroot(content) == "" or "graphroot" in content

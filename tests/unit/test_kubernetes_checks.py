@@ -7,9 +7,18 @@ from typing import Any
 import pytest
 
 from hostkit.diagnosis.check import Check
-from hostkit.diagnosis.finding import Finding, NotApplicable, Outcome, Passed, Severity, Unknown
+from hostkit.diagnosis.finding import (
+    Evidence,
+    Finding,
+    NotApplicable,
+    Outcome,
+    Passed,
+    Severity,
+    Unknown,
+)
 from hostkit.diagnosis.runner import run_checks
 from hostkit.diagnosis.scan import scan
+from hostkit.facts.engine import CONTAINERD, Engine
 from hostkit.facts.kernel import KERNEL, parse_release
 from hostkit.facts.target import TARGET, Target
 from hostkit.facts.units import UNITS, Unit, Units
@@ -122,7 +131,9 @@ def test_a_runtime_and_its_interface() -> None:
     assert finding(runtime, {}).problem == "kubernetes-no-runtime"
     assert isinstance(outcome(runtime, containerd), Passed)
     dockers = {**containerd, config: 'disabled_plugins = ["cri"]\n'}
-    assert finding(runtime, dockers).problem == "containerd-cri-disabled"
+    found = finding(runtime, dockers)
+    assert found.problem == "containerd-cri-disabled"
+    assert found.evidence[0] == Evidence(config, 'disabled_plugins = ["cri"]', 1)
     assert isinstance(outcome(runtime, {**dockers, "/usr/bin/crio": ""}), Passed)
     assert isinstance(outcome(runtime, {**containerd, config: "= no TOML"}), Unknown)
 
@@ -150,13 +161,37 @@ def test_cgroup_drivers_that_differ(kubelet: str, containerd: str, kind: type[Ou
     assert isinstance(outcome(cgroup_driver, files), kind)
 
 
-def test_a_containerd_configuration_that_includes_others_is_unknown() -> None:
+def test_what_containerd_imports_counts_and_is_named() -> None:
+    drop_in = "/etc/containerd/conf.d/10-cgroups.toml"
+    table = "plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.runc.options"
     files = {
         **V2,
+        **NODE,
         "/usr/bin/containerd": "",
-        "/etc/containerd/config.toml": 'imports = ["/etc/containerd/conf.d/*.toml"]\n',
+        "/etc/containerd/config.toml": 'version = 2\nimports = ["conf.d/*.toml"]\n',
+        drop_in: f"version = 2\n[{table}]\nSystemdCgroup = false\n",
     }
+    found = finding(cgroup_driver, files)
+    assert (found.evidence[1].source, found.evidence[1].line) == (drop_in, 3)
+    files[drop_in] = files[drop_in].replace("false", "true")
+    assert isinstance(outcome(cgroup_driver, files), Passed)
+    files[drop_in] = "= no TOML"
     assert isinstance(outcome(cgroup_driver, files), Unknown)
+
+
+def test_a_file_of_the_first_version_does_not_know_the_long_name_of_the_plugin() -> None:
+    """containerd 1.x passes over what looks right: containerd#5237."""
+    table = 'plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options'
+    files = {
+        **V2,
+        **NODE,
+        "/usr/bin/containerd": "",
+        "/etc/containerd/config.toml": f"[{table}]\nSystemdCgroup = true\n",
+    }
+    old = {CONTAINERD: Engine("containerd", (1, 7, 28), "1.7.28", "containerd.io")}
+    assert "version = 2" in finding(cgroup_driver, files, old).evidence[2].excerpt
+    new = {CONTAINERD: Engine("containerd", (2, 1), "2.1", "containerd.io")}
+    assert isinstance(outcome(cgroup_driver, files, new), Passed)
 
 
 def test_ports_that_somebody_has() -> None:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostkit.facts.cri import parse_containerd_config
 from hostkit.facts.firewallports import ZONE_PORTS, parse_zone_ports
 from hostkit.facts.hostnames import fault_of, parse_hostname, parse_hosts, parse_nsswitch
 from hostkit.facts.kubeletconfig import parse_kubelet_config
@@ -18,7 +17,6 @@ from hostkit.host.answer import Absent, Known, Unreadable
 from tests.fakes import make_facts
 
 PARSERS: tuple[Callable[[str], object], ...] = (
-    parse_containerd_config,
     lambda content: parse_zone_ports(content, "public"),
     parse_hostname,
     parse_hosts,

@@ -15,7 +15,8 @@ from hostkit.diagnosis.finding import (
     Unknown,
 )
 from hostkit.facts.cgroups import CGROUPS, CgroupVersion
-from hostkit.facts.cri import CONTAINERD_CONFIG, CONTAINERD_CONFIG_FILE
+from hostkit.facts.containerdconfig import CONTAINERD_CONFIG, ContainerdConfig
+from hostkit.facts.daemonjson import shown
 from hostkit.facts.fact import Facts
 from hostkit.facts.kubeletconfig import KUBELET_CONFIG, KUBELET_CONFIG_FILE
 from hostkit.facts.programs import program
@@ -52,15 +53,18 @@ def runtime(facts: Facts) -> Iterator[Outcome]:
     config = facts.get(CONTAINERD_CONFIG)
     if isinstance(config, Unreadable):
         yield Unknown(f"{config.source}: {config.reason}", needs_root=config.needs_root)
-    elif isinstance(config, Known) and config.value.cri_disabled:
-        yield Finding(
-            problem="containerd-cri-disabled",
-            severity=Severity.ERROR,
-            summary="containerd's CRI, which the kubelet talks to, is switched off",
-            evidence=(Evidence(config.source, 'disabled_plugins = ["cri"]'),),
-        )
-    else:
+        return
+    disabled = config.value.cri_disabled if isinstance(config, Known) else None
+    if disabled is None:
         yield Passed(f"{found[0]} with its CRI")
+        return
+    yield Finding(
+        problem="containerd-cri-disabled",
+        severity=Severity.ERROR,
+        summary="containerd's CRI, which the kubelet talks to, is switched off",
+        evidence=(Evidence(disabled.source, shown(disabled), disabled.line),),
+        params=(("file", disabled.source),),
+    )
 
 
 def _no_runtime() -> Finding:
@@ -93,29 +97,41 @@ def cgroup_driver(facts: Facts) -> Iterator[Outcome]:
         yield Unknown(f"{answer.source}: {answer.reason}", needs_root=answer.needs_root)
         return
     config = answer.value if isinstance(answer, Known) else None
-    if config is not None and config.systemd_cgroup is None and config.imports:
-        yield Unknown(f"{CONTAINERD_CONFIG_FILE} includes {', '.join(config.imports)}")
-        return
-    systemd = bool(config and config.systemd_cgroup)
-    mine = "systemd" if systemd else "cgroupfs"
+    setting = config.systemd_cgroup if config else None
+    mine = "systemd" if setting is not None and setting.value is True else "cgroupfs"
     kubelet = facts.known(KUBELET_CONFIG)
     theirs = kubelet.cgroup_driver if kubelet else None
-    written = "SystemdCgroup = true" if systemd else "SystemdCgroup is not true"
+    written = _written(answer.source, config)
     if theirs == mine:
         yield Passed(f"both use {mine}")
     elif theirs is not None:
         yield _mismatch(
             f"the kubelet uses {theirs}, containerd {mine}",
             Evidence(KUBELET_CONFIG_FILE, f"cgroupDriver: {theirs}"),
-            Evidence(CONTAINERD_CONFIG_FILE, written),
+            *written,
         )
-    elif kubelet is None and not systemd and _unified(facts):
+    elif kubelet is None and mine == "cgroupfs" and _unified(facts):
         yield _mismatch(
-            "containerd uses cgroupfs, and kubeadm will set the kubelet to systemd",
-            Evidence(CONTAINERD_CONFIG_FILE, written),
+            "containerd uses cgroupfs, and kubeadm will set the kubelet to systemd", *written
         )._replace(certainty=Certainty.LIKELY)
     else:
         yield Passed(f"containerd uses {mine}")
+
+
+def _written(source: str, config: ContainerdConfig | None) -> tuple[Evidence, ...]:
+    """What says how containerd makes control groups, or that nothing does."""
+    setting = config.systemd_cgroup if config else None
+    if setting is not None:
+        return (Evidence(setting.source, shown(setting), setting.line),)
+    nothing = Evidence(source, "SystemdCgroup is not set for runc")
+    ignored = config.ignored_cri[:1] if config else ()
+    return (
+        nothing,
+        *(
+            Evidence(one.source, f"ignored without `version = 2`: {shown(one)}", one.line)
+            for one in ignored
+        ),
+    )
 
 
 def _unified(facts: Facts) -> bool:

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TOML files of engines: each key with its line, or what is wrong with a file and where."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+from hostkit import text
+from hostkit.facts.daemonjson import Fault, Setting, Table, Value, freeze
+from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.host.base import Host
+from hostkit.value import NamedTuple
+
+if TYPE_CHECKING:
+    from tomllib import TOMLDecodeError
+
+LIMIT = 1 << 18
+DEPTH_LIMIT = 32  # of brackets, and of the names of one key: parsers take their square
+FILES_LIMIT = 64  # that one configuration is made of
+_SHOWN = 120
+
+Path: TypeAlias = tuple[str, ...]
+
+
+class TomlFile(NamedTuple):
+    """One file, its keys without the tables that hold them. With a `fault` there are none."""
+
+    path: str
+    settings: tuple[Setting, ...]
+    fault: Fault | None = None
+
+
+class Flaw(NamedTuple):
+    """A file that an engine refuses, and with it all of its configuration."""
+
+    path: str
+    fault: Fault
+
+
+class Layers(NamedTuple):
+    """What several files say together; `files` are those that count, in their order.
+
+    With a flaw or an unreadable file the settings are not what an engine would use.
+    """
+
+    settings: tuple[Setting, ...]
+    files: tuple[str, ...]
+    flaws: tuple[Flaw, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def get(self, *names: str) -> Setting | None:
+        """The key under these names of tables, when it is configured; the default is not."""
+        key = dotted(names)
+        return next((one for one in self.settings if one.key == key), None)
+
+    def text(self, *names: str) -> Setting | None:
+        """A key that holds one word that is not empty."""
+        setting = self.get(*names)
+        return setting if setting and isinstance(setting.value, str) and setting.value else None
+
+    def under(self, *names: str) -> tuple[Setting, ...]:
+        """All keys in and below a table."""
+        head = dotted(names) + "."
+        return tuple(one for one in self.settings if one.key.startswith(head))
+
+
+def dotted(names: Path) -> str:
+    """The names of a key as TOML writes them.
+
+    >>> dotted(("plugins", "io.containerd.grpc.v1.cri", "sandbox_image"))
+    'plugins."io.containerd.grpc.v1.cri".sandbox_image'
+    """
+    return ".".join(name if re.fullmatch(_BARE, name) else f'"{name}"' for name in names)
+
+
+def parse_toml(data: bytes, path: str) -> TomlFile:
+    r"""Parse one file; never raises, a fault is part of the answer.
+
+    >>> parse_toml(b'[storage]\ndriver = "overlay"\n', "f").settings
+    (Setting(key='storage.driver', value='overlay', source='f', line=2),)
+    >>> parse_toml(b'[storage]\ndriver = overlay\n', "f").fault
+    Fault(message='Invalid value', line=2, column=10, excerpt='driver = overlay')
+    """
+    try:
+        content = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return _faulty(path, "it is not UTF-8", text.decode(data), line)
+    content = content.replace("\r\n", "\n")
+    if not re.search(_CONTENT, content):
+        return TomlFile(path, ())  # comments alone: the packaged file of most hosts
+    try:
+        lines = _key_lines(content)
+    except _TooDeep as error:
+        return _faulty(path, f"nested deeper than {DEPTH_LIMIT}", content, error.line)
+    import tomllib  # noqa: PLC0415 - 5 ms that a host without such a file need not pay
+
+    try:
+        tree = freeze(tomllib.loads(content))
+    except tomllib.TOMLDecodeError as error:
+        return _explained(path, content, error)
+    except (ValueError, RecursionError) as error:  # a date that is none; digits without end
+        return _faulty(path, text.shorten(text.printable(str(error)), _SHOWN), content, 0)
+    settings = tuple(
+        Setting(dotted(names), value, path, _line_of(names, lines))
+        for names, value in _leaves((), tree)
+    )
+    return TomlFile(path, settings)
+
+
+def _leaves(above: Path, value: Value) -> Iterator[tuple[Path, Value]]:
+    if not isinstance(value, Table):
+        yield above, value
+        return
+    for name, one in value.items:
+        yield from _leaves((*above, name), one)
+
+
+def _line_of(names: Path, lines: dict[Path, int]) -> int:
+    """Of the key itself, else of the inline table or the list of tables that it stands in."""
+    for length in range(len(names), 0, -1):
+        if names[:length] in lines:
+            return lines[names[:length]]
+    return 0
+
+
+def _explained(path: str, content: str, error: "TOMLDecodeError") -> TomlFile:
+    match = re.fullmatch(_WHERE, str(error), re.DOTALL)
+    message = text.shorten(text.printable(match[1] if match else str(error)), _SHOWN)
+    if match is None or not match[2]:
+        return _faulty(path, message, content, content.rstrip("\n").count("\n") + 1)
+    return _faulty(path, message, content, int(match[2]), int(match[3]))
+
+
+def _faulty(path: str, message: str, content: str, line: int, column: int = 0) -> TomlFile:
+    lines = content.split("\n")
+    chosen = lines[line - 1] if 0 < line <= len(lines) else ""
+    excerpt = text.shorten(text.printable(chosen.strip()), _SHOWN)
+    return TomlFile(path, (), Fault(message, line, column, excerpt))
+
+
+_WHERE = r"(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)"
+_CONTENT = r"(?m)^[ \t]*[^#\s]"
+_BARE = r"[A-Za-z0-9_-]+"
+# Strings first, so that what is in them is not taken for anything else. What is not closed
+# ends with its line: no text is looked at twice.
+_LEXEME = (
+    r'"""(?s:(?:[^"\\]|\\.|"(?!""))*+)(?:"{3,5}|$)'
+    r"|'''(?s:(?:[^']|'(?!''))*+)(?:'{3,5}|$)"
+    r'|"(?:[^"\\\n]|\\.)*+"?'
+    r"|'[^'\n]*+'?"
+    r"|#[^\n]*+"
+    r"|[A-Za-z0-9_-]++"
+    r"|[{}\[\]=.,\n]"
+)
+
+
+class _TooDeep(Exception):
+    """Nesting beyond the limit, found before a parser recurses."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+def _key_lines(content: str) -> dict[Path, int]:
+    """The line of each key and each table header; of one that stands twice the first."""
+    scan = _Scan()
+    for match in re.finditer(_LEXEME, content):
+        scan.take(match[0])
+        if max(scan.dots, scan.depth) > DEPTH_LIMIT:
+            raise _TooDeep(scan.line)
+    return scan.lines
+
+
+class _Scan:
+    """Where keys stand. `depth` counts brackets of a value, `dots` those of one key."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Path, int] = {}
+        self.line, self.depth, self.dots = 1, 0, 0
+        self._table: Path = ()
+        self._names: list[str] = []
+        self._in_value = False
+
+    def take(self, mark: str) -> None:
+        if mark == "\n":
+            self._end_line()
+            return
+        self.dots = self.dots + 1 if mark == "." else 0 if mark in "=,{[" else self.dots
+        if self._in_value:
+            self.depth = max(0, self.depth + (mark in "{[") - (mark in "}]"))
+        elif mark == "]":
+            self._table = tuple(self._names)
+            self.lines.setdefault(self._table, self.line)
+        elif mark == "=":
+            self.lines.setdefault((*self._table, *self._names), self.line)
+            self._in_value = True
+        elif mark[0] not in "[#.,{}":
+            self._names.append(_name(mark))
+        self.line += mark.count("\n")
+
+    def _end_line(self) -> None:
+        self.line += 1
+        if not self.depth:
+            self._names, self._in_value, self.dots = [], False, 0
+
+
+def _name(mark: str) -> str:
+    """A part of a key without its quotes."""
+    return mark[1:-1] if mark[0] in "\"'" else mark
+
+
+class TomlFiles:
+    """The files of one configuration, each read and parsed at most once."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._read: dict[str, Answer[TomlFile]] = {}
+
+    def get(self, path: str) -> Answer[TomlFile]:
+        """What one file says."""
+        if path not in self._read:
+            answer = self.host.read(path, LIMIT)
+            parsed = isinstance(answer, Known)
+            self._read[path] = Known(parse_toml(answer.value, path), path) if parsed else answer
+        return self._read[path]
+
+
+def whole(answer: Answer[Layers]) -> Answer[Layers]:
+    """The configuration when all of it was understood: what an engine would use."""
+    if not isinstance(answer, Known):
+        return answer
+    if answer.value.unreadable:
+        return answer.value.unreadable[0]
+    for path, fault in answer.value.flaws:
+        where = f"line {fault.line}: " if fault.line else ""
+        return Unreadable(path, f"{where}{fault.message}")
+    return answer if answer.value.files else Absent(answer.source)
