@@ -15,6 +15,7 @@ from hostkit.diagnosis.finding import (
 from hostkit.facts.daemonconfig import DAEMON_CONFIG, DaemonConfig
 from hostkit.facts.fact import Facts
 from hostkit.facts.kubelet import KUBELET
+from hostkit.facts.links import LINKS, LinkKind
 from hostkit.facts.processes import ENGINE_PROCESSES
 from hostkit.facts.sysctl import CONFIGURED, Assignment, proc_path, sysctl
 from hostkit.facts.target import TARGET
@@ -25,6 +26,7 @@ from hostkit_checks.network.names import conntrack_table, resolver
 
 IP_FORWARD = sysctl("net.ipv4.ip_forward")
 BRIDGE_NF = sysctl("net.bridge.bridge-nf-call-iptables")
+_SWITCHES_ON = {"dockerd": "dockerd", "podman": "Podman's first container"}
 
 
 @check(
@@ -32,30 +34,31 @@ BRIDGE_NF = sysctl("net.bridge.bridge-nf-call-iptables")
     title="Are packets of containers forwarded, now and after the next boot?",
     problems=("ipv4-forwarding-disabled",),
     needs=(IP_FORWARD,),
-    uses=(CONFIGURED, DAEMON_CONFIG, ENGINE_PROCESSES, TARGET),
+    uses=(CONFIGURED, DAEMON_CONFIG, ENGINE_PROCESSES, LINKS, TARGET),
     required=EVERY_PROFILE,
 )
 def ipv4_forwarding(facts: Facts) -> Iterator[Outcome]:
     """Off now is an error; on now but off at boot is the surprise after a restart.
 
-    A Docker that does not run yet switches it on when it starts.
+    A Docker that does not run yet switches it on when it starts, Podman with the first
+    container on a bridge; kubelets and hostkit expect it on.
     """
     configured = facts.known(CONFIGURED)
     winner = configured.winner("net.ipv4.ip_forward") if configured else None
     value = facts.value(IP_FORWARD)
     if value != "1":
         off = winner is not None and winner.value != "1"
-        later = not off and _starts_later(facts)
-        what = "dockerd will switch it on" if later else "containers reach no other host"
+        who = "" if off else _switches_on(facts)
+        what = f"{_SWITCHES_ON[who]} will switch it on" if who else "containers reach no other host"
         yield Finding(
             problem="ipv4-forwarding-disabled",
-            severity=Severity.WARNING if later else Severity.ERROR,
+            severity=Severity.WARNING if who else Severity.ERROR,
             summary=f"net.ipv4.ip_forward is {value}: {what}",
             evidence=(
                 Evidence(proc_path("net.ipv4.ip_forward"), value),
                 *_written(winner),
             ),
-            params=(("set", "dockerd"),) if later else _set_by(winner),
+            params=(("set", who),) if who else _set_by(winner),
         )
     elif winner is not None and winner.value != "1":
         yield Finding(
@@ -70,15 +73,30 @@ def ipv4_forwarding(facts: Facts) -> Iterator[Outcome]:
         yield Passed("IPv4 forwarding is on")
 
 
-def _starts_later(facts: Facts) -> bool:
-    """Whether a Docker is to be served that surely does not run, and that switches it on."""
-    target, processes = facts.known(TARGET), facts.known(ENGINE_PROCESSES)
-    if (target and target.engine != "docker") or not processes or processes.running("dockerd"):
-        return False
+def _switches_on(facts: Facts) -> str:
+    """Who is sure to switch forwarding on before a container needs it: a key, or ""."""
+    target = facts.known(TARGET)
+    engine = target.engine if target else "docker"
+    if engine == "podman":
+        return _podmans_network(facts)
+    processes = facts.known(ENGINE_PROCESSES)
+    if engine != "docker" or not processes or processes.running("dockerd"):
+        return ""
     config = facts.known(DAEMON_CONFIG)
-    return config is None or (
+    does = config is None or (
         config.switch("ip-forward", True) and config.text("firewall-backend") != "nftables"
     )
+    return "dockerd" if does else ""
+
+
+def _podmans_network(facts: Facts) -> str:
+    """Netavark switches it on when it makes a bridge, and not when it finds one in use."""
+    links = facts.known(LINKS)
+    if links is None:
+        return ""
+    bridges = {link.name for link in links.bridges()}
+    used = any(link.kind is LinkKind.VETH and link.master in bridges for link in links.all)
+    return "" if used else "podman"
 
 
 def _set_by(winner: Assignment | None) -> tuple[tuple[str, str], ...]:
