@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A report for a terminal: healthy areas in a line each, a block for every root cause."""
+"""A report for a terminal: healthy areas and remarks in a line each, a block for every cause."""
 
 from enum import IntEnum
 
@@ -41,14 +41,21 @@ class Block(NamedTuple):
     roots: list[Ranked]
     consequences: list[Ranked]
 
+    def all(self) -> tuple[Ranked, ...]:
+        """What it shows, in order."""
+        return (*self.roots, *self.consequences)
+
 
 def render(report: Report, style: Style, verbosity: Verbosity = Verbosity.NORMAL) -> str:
     """The whole report, ending in a newline."""
+    verbose = verbosity is Verbosity.VERBOSE
+    found = blocks(report, verbosity)
+    remarks = [] if verbose else _remarks(report, found)
     parts = [
         *([] if verbosity is Verbosity.QUIET else [_header(report, style)]),
-        *(_block(report, block, style) for block in blocks(report, verbosity)),
+        *(_block(report, block, style) for block in found if block not in remarks),
+        [line for block in remarks for one in block.all() for line in headline(one, style)],
     ]
-    verbose = verbosity is Verbosity.VERBOSE
     if verbosity is not Verbosity.QUIET:
         parts += [
             _advice(report, style, everything=verbose),
@@ -60,6 +67,13 @@ def render(report: Report, style: Style, verbosity: Verbosity = Verbosity.NORMAL
         ]
     parts.append(_totals(report, style))
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _remarks(report: Report, found: list[Block]) -> list[Block]:
+    """What is worth knowing and hurts nobody; not when it is all that answers a text."""
+    mild = [block for block in found if block.roots[0].finding.severity is Severity.INFO]
+    answers = report.diagnosis.recognised is not None and len(mild) == len(found)
+    return [] if answers else mild
 
 
 def blocks(report: Report, verbosity: Verbosity) -> list[Block]:

@@ -127,6 +127,24 @@ def test_two_findings_of_one_problem_share_a_block() -> None:
     assert said.count("  why: ") == 1
 
 
+def test_a_remark_is_a_line_and_verbose_tells_all_of_it() -> None:
+    remarks = made(ranked("small", Severity.INFO), ranked("other", Severity.INFO))
+    said = shown(remarks)
+    assert "\ninfo[small] summary of small\ninfo[other] summary of other\n\n" in said
+    assert "/proc/x" not in said
+    assert "--> /proc/x:3: words" in shown(remarks, Verbosity.VERBOSE)
+    assert "info[small]" not in shown(remarks, Verbosity.QUIET)
+
+
+def test_a_remark_that_is_all_that_answers_a_text_is_told_whole() -> None:
+    report = made(ranked("small", Severity.INFO))
+    report = report._replace(diagnosis=report.diagnosis._replace(recognised=True))
+    assert "--> /proc/x:3: words" in shown(report)
+    beside = made(ranked("bad"), ranked("small", Severity.INFO))
+    beside = beside._replace(diagnosis=beside.diagnosis._replace(recognised=True))
+    assert shown(beside).count("--> ") == 1
+
+
 def test_a_cycle_of_causes_loses_no_finding() -> None:
     said = shown(made(ranked("a", caused_by=("b",)), ranked("b", caused_by=("a",))))
     assert "error[a]" in said

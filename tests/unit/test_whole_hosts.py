@@ -10,8 +10,8 @@ import pytest
 from hostkit import plugins
 from hostkit.diagnosis.advise import advise, finding
 from hostkit.diagnosis.check import Check
-from hostkit.diagnosis.doctor import Text, diagnose, suspects
-from hostkit.diagnosis.finding import Finding, Unknown
+from hostkit.diagnosis.doctor import Diagnosis, Text, diagnose, suspects
+from hostkit.diagnosis.finding import Certainty, Finding, Severity, Unknown
 from hostkit.diagnosis.problem import Catalogue
 from hostkit.diagnosis.rank import Ranked
 from hostkit.diagnosis.runner import Result
@@ -24,6 +24,9 @@ from hostkit.host.answer import Known
 from hostkit.host.base import Host
 from hostkit.host.record import Recorder, write_snapshot
 from hostkit.host.snapshot import SnapshotHost
+from hostkit.report import text as text_report
+from hostkit.report.model import Report
+from hostkit.report.style import Style
 from tests import hosts
 
 # Severity (E, W, I) and code of every finding, what is to be read first in front; ~ likely,
@@ -315,3 +318,25 @@ def test_three_numbers_tell_the_waste_of_a_loop_file() -> None:
         if one.finding.problem == "loop-lvm-space-not-reclaimed"
     )
     assert found.summary == "the pool uses 111.8 MB of its 12.9 GB on disk"
+
+
+@pytest.mark.parametrize("name", [n for n in hosts.names() if set(PREFLIGHT[n]) <= {USERNS}])
+def test_a_healthy_host_is_read_at_a_glance(name: str) -> None:
+    """Remarks take two lines at most, and `hostkit fix` and pasted texts still find them."""
+    seen = preflight(name)
+    diagnosis = Diagnosis(name, "snapshot", seen.ranked, seen.results)
+    areas = {check.name: area for area, check in installed().plugins.checks()}
+    report = Report(diagnosis, (name,), areas, "yum", "docker", "hostkit preflight", 0)
+    lines = text_report.render(report, Style(80)).splitlines()
+    assert len(lines) <= len(set(areas.values())) + 2 * len(seen.ranked) + 6
+    assert not [line for line in lines if line.lstrip().startswith(("why:", "fix:", "-->"))]
+
+
+def test_a_remark_confirms_what_is_pasted() -> None:
+    here = installed()
+    said = "USER namespaces aren't enabled in the kernel"
+    suspected = suspects([Text("text", [said])], here.signatures)
+    facts = Facts(hosts.load("centos7-healthy"), {TARGET: Known(Target("docker"), "--for")})
+    ranked, _ = diagnose(facts, here.checks, suspected, here.catalogue)
+    (found,) = (r.finding for r in ranked if r.finding.problem == "user-namespaces-disabled")
+    assert (found.severity, found.certainty) == (Severity.ERROR, Certainty.CONFIRMED)
