@@ -18,7 +18,7 @@ from hostkit.diagnosis.problem import Catalogue
 from hostkit.diagnosis.signature import Signature
 from hostkit.facts.fact import Facts
 from hostkit.facts.fitness import Fitness
-from hostkit.storage.driver import DRIVER_API, DriverPlugin
+from hostkit.storage.plugin import DRIVER_API, DriverPlugin
 from hostkit.value import NamedTuple
 
 T = TypeVar("T")

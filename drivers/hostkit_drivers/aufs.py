@@ -7,7 +7,7 @@ from hostkit.facts.dataroot import VOLUME
 from hostkit.facts.fact import Facts
 from hostkit.facts.fitness import Fitness, Reason, Weight
 from hostkit.storage import reasons
-from hostkit.storage.driver import DRIVER_API, DriverPlugin
+from hostkit.storage.plugin import DRIVER_API, DriverPlugin
 
 # moby's aufs driver refuses them (daemon/graphdriver/aufs).
 REFUSED = frozenset(("aufs", "btrfs", "ecryptfs", "overlay"))

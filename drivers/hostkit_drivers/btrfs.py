@@ -8,7 +8,7 @@ from hostkit.facts.fitness import Fitness, Reason, Weight
 from hostkit.facts.kernel import KERNEL, OSRELEASE
 from hostkit.host.answer import Known
 from hostkit.storage import reasons
-from hostkit.storage.driver import DRIVER_API, DriverPlugin
+from hostkit.storage.plugin import DRIVER_API, DriverPlugin
 
 
 def fitness(facts: Facts) -> Fitness:

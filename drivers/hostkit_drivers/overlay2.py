@@ -19,7 +19,7 @@ from hostkit.facts.overlay import (
 )
 from hostkit.host.answer import Known
 from hostkit.storage import reasons
-from hostkit.storage.driver import DRIVER_API, DriverPlugin
+from hostkit.storage.plugin import DRIVER_API, DriverPlugin
 
 ROOTLESS_SINCE = "5.11"
 # To Docker 17.11 dockerd refuses them by name, later it tries a mount.

@@ -4,7 +4,7 @@
 from hostkit.facts.fact import Facts
 from hostkit.facts.fitness import Fitness
 from hostkit.storage import reasons
-from hostkit.storage.driver import DRIVER_API, DriverPlugin
+from hostkit.storage.plugin import DRIVER_API, DriverPlugin
 
 
 def fitness(facts: Facts) -> Fitness:

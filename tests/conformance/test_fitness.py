@@ -14,7 +14,7 @@ from hostkit.host.answer import Answer, Known, Unreadable
 from hostkit.host.base import FileStat, Output, SourceKind, Space, Tail
 from hostkit.host.commands import Command
 from hostkit.host.local import LocalHost
-from hostkit.storage.driver import DRIVER_API, DriverPlugin
+from hostkit.storage.plugin import DRIVER_API, DriverPlugin
 from tests.fakes import FakeHost
 
 DRIVERS = plugins.load().drivers

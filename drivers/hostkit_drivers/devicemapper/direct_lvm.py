@@ -10,7 +10,7 @@ from hostkit.facts.lvm import LVM, PHYSICAL_VOLUMES, VOLUME_GROUPS
 from hostkit.facts.mounts import MOUNTS
 from hostkit.host.answer import Absent, Known, Unreadable
 from hostkit.storage import reasons
-from hostkit.storage.driver import DRIVER_API, DriverPlugin
+from hostkit.storage.plugin import DRIVER_API, DriverPlugin
 from hostkit_drivers.devicemapper.common import common
 
 # What Red Hat's docker-storage-setup asks for at least; less holds no image of weight.

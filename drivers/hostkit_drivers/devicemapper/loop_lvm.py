@@ -6,7 +6,7 @@ from hostkit.facts.fitness import Fitness, Reason, Weight
 from hostkit.facts.loop import LOOP_SUPPORT
 from hostkit.host.answer import Known
 from hostkit.storage import reasons
-from hostkit.storage.driver import DRIVER_API, DriverPlugin
+from hostkit.storage.plugin import DRIVER_API, DriverPlugin
 from hostkit_drivers.devicemapper.common import common
 
 

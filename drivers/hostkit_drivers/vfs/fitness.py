@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""vfs: each layer is a full copy of the one below."""
+"""Whether vfs can serve a host: it can, at a price."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,6 @@ from hostkit.facts.dataroot import VOLUME
 from hostkit.facts.fact import Facts
 from hostkit.facts.fitness import Fitness, Reason, Weight
 from hostkit.storage import reasons
-from hostkit.storage.driver import DRIVER_API, DriverPlugin
 
 
 def fitness(facts: Facts) -> Fitness:
@@ -24,6 +23,3 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
     yield Reason(Weight.FAVOURS, "needs nothing of the kernel and works on any file system")
     text = "each layer is a full copy of the one below: slow, and many times the space"
     yield Reason(Weight.ADVISES_AGAINST, text)
-
-
-PLUGIN = DriverPlugin(DRIVER_API, "vfs", "Plain copies", fitness)
