@@ -27,9 +27,15 @@ from hostkit.report.text import REMEDY_LABELS
 from hostkit.value import NamedTuple
 
 SOURCES = os.path.dirname(FOLDER)
-WORDS = "word"  # the place of what no problem says
-# Functions whose literal argument is shown to a person, and which argument.
-KEYWORDS = {"say": (0,), "_field": (0,), "_commands": (0,), "InputError": (0, 1)}
+WORDS = "word"  # the place of what stands in every report
+MESSAGES = "message"
+# Functions whose literal argument is shown to a person, which argument, and its place.
+KEYWORDS = {
+    "say": ((0,), WORDS),
+    "_field": ((0,), WORDS),
+    "_commands": ((0,), WORDS),
+    "InputError": ((0, 1), MESSAGES),
+}
 IDENTITY = ("a text alone, no host was asked", "no engine", "engine unknown")
 _MAGIC = 0x950412DE
 
@@ -47,7 +53,7 @@ def texts() -> dict[str, tuple[str, ...]]:
     """Everything to be translated, with its places, in the order of the file."""
     found: dict[str, list[str]] = {}
     catalogue = plugins.load((plugins.CHECKS_GROUP,)).catalogue()
-    spoken = [(words, WORDS) for words in _words()]
+    spoken = [*((words, WORDS) for words in _words()), *_said()]
     for code in catalogue.codes():
         spoken += (
             (words, f"{code} {field}") for field, words in problem_texts(catalogue.get(code))
@@ -78,22 +84,26 @@ def _words() -> Iterator[str]:
     yield from (doctor.OTHER_MACHINE, doctor.NO_ENGINE, doctor.NOT_RECOGNISED, doctor.NOT_READ)
     yield main.HELP
     yield from (summary for _, summary in main.COMMANDS.values())
+
+
+def _said() -> Iterator[tuple[str, str]]:
     for path in sorted(glob(f"{SOURCES}/cli/*.py") + glob(f"{SOURCES}/report/*.py")):
         with open(path, encoding="utf-8") as source:
             yield from _literals(ast.parse(source.read()))
 
 
-def _literals(tree: ast.Module) -> Iterator[str]:
+def _literals(tree: ast.Module) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
         given = [a.value if isinstance(a, ast.Constant) else None for a in node.args]
         if name == "count" and len(given) > 1 and isinstance(given[1], str):
-            yield from ("{number} " + given[1], "{number} " + given[1] + "s")
-        for at in KEYWORDS.get(name, ()):
+            yield from (("{number} " + noun, WORDS) for noun in (given[1], given[1] + "s"))
+        positions, place = KEYWORDS.get(name, ((), ""))
+        for at in positions:
             if at < len(given) and isinstance(said := given[at], str):
-                yield said
+                yield said, place
 
 
 def read(path: str) -> list[Entry]:
@@ -139,7 +149,7 @@ def updated(old: Iterable[Entry], now: Mapping[str, tuple[str, ...]]) -> list[En
     """The entries for the texts of now; a changed one keeps the old translation as fuzzy."""
     head, *before = old
     by_text = {one.msgid: one for one in before}
-    by_place = {place: one for one in before for place in one.places if place != WORDS}
+    by_place = {place: one for one in before for place in one.places if " " in place}
     entries = [head]
     for words, places in now.items():
         known = by_text.get(words)

@@ -32,7 +32,7 @@ def wanted(environment: Mapping[str, str]) -> tuple[str, ...]:
     """
     given = (environment.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     locale = next(filter(None, given), "C")
-    if locale in _ENGLISH:
+    if locale in ("C", "POSIX"):
         return ()
     names: list[str] = []
     for name in (environment.get("LANGUAGE") or locale).split(":"):
@@ -53,7 +53,7 @@ def words_for(stream: TextIO | None) -> Callable[[str], str]:
     names = wanted(os.environ)
     if not names:
         return in_english
-    say = _translation(names)
+    say = catalogue_of(names)
     if stream is not None:
         if os.environ.get("TERM") == "linux" and stream.isatty():
             return in_english  # the kernel's console draws a box for every wide character
@@ -65,7 +65,7 @@ def words_for(stream: TextIO | None) -> Callable[[str], str]:
 
 
 @cache
-def _translation(names: tuple[str, ...]) -> Callable[[str], str]:
+def catalogue_of(names: tuple[str, ...]) -> Callable[[str], str]:
     """The texts of the first of these languages that there are any of."""
     from gettext import GNUTranslations  # a run in English need not wait for it
 
