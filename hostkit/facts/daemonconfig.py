@@ -86,6 +86,13 @@ _SWITCHES = frozenset(
     )
 )
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
+Version = tuple[int, ...]
+# Defaults that a version changed, newest first, with the first version of each.
+_DEFAULTS: Mapping[str, tuple[tuple[Version, Value], ...]] = {
+    "ip6tables": (((27,), True), ((), False)),
+}
+# The first that takes systemd's control groups unasked, on cgroup v2 where systemd runs.
+SYSTEMD_CGROUPS_SINCE: Version = (20, 10)
 
 
 class Conflict(NamedTuple):
@@ -116,6 +123,28 @@ class DaemonConfig(NamedTuple):
         """A key that is on or off."""
         setting = self.get(key)
         return setting.value if setting and isinstance(setting.value, bool) else default
+
+    def effective(self, key: str, version: Version | None) -> Setting:
+        """A key of `_DEFAULTS`: as configured, else the version's default, whose source says so.
+
+        Without a version, the default of the newest.
+        """
+        setting = self.get(key)
+        if setting is not None:
+            return setting
+        every = _DEFAULTS[key]
+        first, value = next(
+            (one for one in every if version is None or version >= one[0]), every[-1]
+        )
+        since = f" {'.'.join(map(str, first))} and later" if first else ", of old"
+        return Setting(key, value, f"the default of Docker{since}", 0)
+
+    @property
+    def cgroup_driver(self) -> str:
+        """Who makes control groups, systemd or cgroupfs; empty: dockerd chooses."""
+        name = "native.cgroupdriver="
+        words = [word for word in self.words("exec-opts") if word.startswith(name)]
+        return words[-1][len(name) :] if words else ""
 
     def words(self, key: str) -> tuple[str, ...]:
         """A key that holds several words, such as hosts or storage-opts."""

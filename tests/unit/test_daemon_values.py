@@ -15,6 +15,7 @@ from hostkit.facts.daemonjson import parse_daemon_json
 from hostkit.facts.engine import DOCKER, Engine
 from hostkit.facts.packages import PACKAGES
 from hostkit.facts.target import TARGET, Target
+from hostkit.facts.units import UNITS, Units
 from hostkit.host.answer import Absent
 from hostkit_checks.daemon.configuration import daemon_json
 from hostkit_checks.daemon.keys import early_keys
@@ -199,3 +200,40 @@ def test_an_upgrade_names_all_that_would_stop_the_daemon_at_once() -> None:
 @pytest.mark.parametrize("check", STARTUP_CHECKS, ids=lambda check: check.name)
 def test_a_host_without_docker_is_well(check: Check) -> None:
     assert not any(isinstance(one, Finding) for one in outcomes(check, {}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "version", "systemd_v2", "refused"),
+    [
+        ({"cgroup-parent": "/batch"}, NEW, True, True),
+        ({"cgroup-parent": "/batch"}, (20, 10), True, True),
+        ({"cgroup-parent": "/batch"}, (19, 3), True, False),
+        ({"cgroup-parent": "/batch"}, NEW, False, False),
+        ({"cgroup-parent": "batch.slice"}, NEW, True, False),
+        ({"cgroup-parent": ""}, NEW, True, False),
+        (
+            {"cgroup-parent": "/batch", "exec-opts": ["native.cgroupdriver=cgroupfs"]},
+            NEW,
+            True,
+            False,
+        ),
+    ],
+)
+def test_a_parent_that_is_no_slice_where_systemd_is_the_default(
+    settings: dict[str, Any], version: tuple[int, ...], *, systemd_v2: bool, refused: bool
+) -> None:
+    found = refused_values(config(settings), version, systemd_v2=systemd_v2)
+    assert bool(found) is refused
+
+
+def test_the_default_follows_from_the_host() -> None:
+    files = {
+        "/etc/docker/daemon.json": '{"cgroup-parent": "/batch"}',
+        "/proc/self/mounts": "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n",
+    }
+    new, given = Target("docker", NEW), {UNITS: Units(())}
+    (found,) = outcomes(daemon_values, files, new, given=given)
+    assert isinstance(found, Finding)
+    assert "the default on cgroup v2" in found.summary
+    absent = {UNITS: Absent("/run/systemd/system", "systemd does not run here")}
+    assert isinstance(outcomes(daemon_values, files, new, given=absent)[0], Passed)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The daemon's effective configuration: daemon.json, unit, running process."""
 
+import json
 from collections.abc import Mapping
 
 import pytest
@@ -170,3 +171,26 @@ def test_any_process_is_read(command: bytes, status: str) -> None:
         assert parse_pid(status) > 1
     except ValueError:
         pass
+
+
+@pytest.mark.parametrize(
+    ("configured", "version", "value", "source"),
+    [
+        ({}, (26, 1, 5), False, "the default of Docker, of old"),
+        ({}, (27, 0, 0), True, "the default of Docker 27 and later"),
+        ({}, None, True, "the default of Docker 27 and later"),
+        ({"ip6tables": False}, (28,), False, JSON_PATH),
+        ({"ip6tables": True}, (20, 10), True, JSON_PATH),
+    ],
+)
+def test_a_default_is_that_of_the_version_and_says_so(
+    configured: dict[str, bool], version: tuple[int, ...] | None, value: bool, source: str
+) -> None:
+    setting = config({JSON_PATH: json.dumps(configured)}).effective("ip6tables", version)
+    assert (setting.value, setting.source) == (value, source)
+
+
+@pytest.mark.parametrize("driver", ["", "systemd", "cgroupfs"])
+def test_who_makes_control_groups_is_said_or_left_to_dockerd(driver: str) -> None:
+    words = [f"native.cgroupdriver={driver}"] if driver else ["other=x"]
+    assert config({JSON_PATH: json.dumps({"exec-opts": words})}).cgroup_driver == driver

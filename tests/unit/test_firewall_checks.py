@@ -29,6 +29,7 @@ from hostkit.facts.netfilter import RULESET, Ruleset
 from hostkit.facts.nft import parse_text
 from hostkit.facts.routes import Network
 from hostkit.facts.ruleset import Backend, Family, Table
+from hostkit.facts.target import TARGET, Target
 from hostkit.facts.units import UNITS, Unit, Units
 from hostkit.host.answer import Absent, Unreadable
 from hostkit_checks.firewall.backends import (
@@ -244,6 +245,8 @@ def test_ip6tables_matters_from_docker_27_on() -> None:
     assert isinstance(old[0], NotApplicable)
     found = finding(ip6tables_modules, {**given, DOCKER: engine("27.0.0")})
     assert (found.problem, found.severity) == ("ip6tables-module-missing", Severity.WARNING)
+    asked = {**given, DOCKER: engine("26.1.5"), TARGET: Target("docker", (28,))}
+    assert isinstance(outcomes(ip6tables_modules, asked)[0], Finding)
 
 
 def test_rules_in_both_backends() -> None:

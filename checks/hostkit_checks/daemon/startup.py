@@ -14,6 +14,7 @@ from hostkit.diagnosis.finding import (
     Severity,
     Unknown,
 )
+from hostkit.facts.cgroups import CGROUPS, CgroupVersion
 from hostkit.facts.daemonconfig import DAEMON_CONFIG, DaemonConfig
 from hostkit.facts.daemonfiles import DAEMON_FILES
 from hostkit.facts.daemonjson import Setting
@@ -24,6 +25,7 @@ from hostkit.facts.graphdrivers import DOCKER_VERSION, written
 from hostkit.facts.links import LINKS
 from hostkit.facts.packages import PACKAGES
 from hostkit.facts.unitfiles import DOCKER_SERVICE
+from hostkit.facts.units import UNITS
 from hostkit.host.answer import Absent, Known
 from hostkit_checks.daemon.values import Refused, refused_values
 
@@ -60,7 +62,7 @@ _BROKEN_ATTRIBUTES = "vfs.xattrs=i_want_broken_containers"
     title="Does dockerd take the values of its settings?",
     problems=("daemon-json-invalid",),
     needs=(DAEMON_CONFIG,),
-    uses=(DOCKER_VERSION, DAEMON_FILES, VOLUME, LINKS),
+    uses=(DOCKER_VERSION, DAEMON_FILES, VOLUME, LINKS, CGROUPS, UNITS),
     profiles=("docker",),
     settles=False,  # what is no JSON is another check's to find
 )
@@ -68,11 +70,19 @@ def daemon_values(facts: Facts) -> Iterator[Outcome]:
     """Keys and types are right, and it still does not start."""
     config = facts.value(DAEMON_CONFIG)
     version = facts.known(DOCKER_VERSION)
-    found = [*refused_values(config, version or ()), *_by_host(facts, config)]
+    refused = refused_values(config, version or (), systemd_v2=_systemd_v2(facts))
+    found = [*refused, *_by_host(facts, config)]
     for one in found:
         yield _refused(one, config.running)
     if not found:
         yield Passed("no value is known to be refused")
+
+
+def _systemd_v2(facts: Facts) -> bool:
+    """Whether Docker 20.10 and later leave the control groups to systemd unasked."""
+    cgroups = facts.known(CGROUPS)
+    v2 = cgroups is not None and cgroups.version is CgroupVersion.V2
+    return v2 and facts.known(UNITS) is not None
 
 
 def _by_host(facts: Facts, config: DaemonConfig) -> Iterator[Refused]:

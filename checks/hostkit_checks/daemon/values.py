@@ -7,7 +7,7 @@ Each rule was seen with real dockerd 26.1.5 and 28.5.2 (tests/live/test_upgrades
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from hostkit.facts.daemonconfig import DaemonConfig
+from hostkit.facts.daemonconfig import SYSTEMD_CGROUPS_SINCE, DaemonConfig
 from hostkit.facts.daemonjson import Setting, Table, Value
 from hostkit.facts.routes import Network
 from hostkit.value import NamedTuple
@@ -38,9 +38,14 @@ class Refused(NamedTuple):
     before: Version = ()
 
 
-def refused_values(config: DaemonConfig, version: Version) -> tuple[Refused, ...]:
-    """What this configuration, flags and file together, keeps a Docker version from starting."""
-    found = [*_single(config), *_together(config)]
+def refused_values(
+    config: DaemonConfig, version: Version, *, systemd_v2: bool = False
+) -> tuple[Refused, ...]:
+    """What this configuration, flags and file together, keeps a Docker version from starting.
+
+    `systemd_v2`: the host has cgroup v2 and systemd, which changes a default.
+    """
+    found = [*_single(config), *_together(config), *_cgroup_parent(config, systemd_v2=systemd_v2)]
     return tuple(
         one for one in found if version >= one.since and not (one.before and version >= one.before)
     )
@@ -234,16 +239,24 @@ def _together(config: DaemonConfig) -> Iterator[Refused]:
     runtime = config.get("default-runtime")
     if runtime is not None and not _has_runtime(config, runtime.value):
         yield Refused(runtime, f'"default-runtime": "runtimes" has no {runtime.value!r}')
-    parent = config.get("cgroup-parent")
-    systemd = "native.cgroupdriver=systemd" in config.words("exec-opts")
-    if parent is not None and systemd and not str(parent.value).endswith(".slice"):
-        yield Refused(parent, '"cgroup-parent": systemd takes only names that end in .slice')
     ipv6 = config.get("ipv6")
     if ipv6 is not None and ipv6.value is True and not config.text("fixed-cidr-v6"):
         # 27 takes a network from its own address pools.
         yield Refused(ipv6, '"ipv6": true needs "fixed-cidr-v6" before Docker 27', before=(27,))
     yield from _tls(config)
     yield from _log_options(config)
+
+
+def _cgroup_parent(config: DaemonConfig, *, systemd_v2: bool) -> Iterator[Refused]:
+    """Systemd has slices and no paths; where nobody chose it, it may be the default."""
+    parent, driver = config.get("cgroup-parent"), config.cgroup_driver
+    if parent is None or not parent.value or str(parent.value).endswith(".slice"):
+        return
+    if driver == "systemd":
+        yield Refused(parent, '"cgroup-parent": systemd takes only names that end in .slice')
+    elif not driver and systemd_v2:
+        text = '"cgroup-parent": systemd, the default on cgroup v2, takes only .slice names'
+        yield Refused(parent, text, SYSTEMD_CGROUPS_SINCE)
 
 
 def _tls(config: DaemonConfig) -> Iterator[Refused]:

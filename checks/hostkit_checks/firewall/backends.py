@@ -13,9 +13,10 @@ from hostkit.diagnosis.finding import (
     Severity,
     Unknown,
 )
-from hostkit.facts.daemonconfig import DAEMON_CONFIG
+from hostkit.facts.daemonconfig import DAEMON_CONFIG, DaemonConfig
 from hostkit.facts.engine import DOCKER
 from hostkit.facts.fact import Facts
+from hostkit.facts.graphdrivers import DOCKER_VERSION
 from hostkit.facts.iptables import IPTABLES
 from hostkit.facts.kernel import KERNEL
 from hostkit.facts.links import ADDRESSES6
@@ -40,7 +41,6 @@ _OF_BACKEND: dict[Backend, tuple[tuple[str, ...], ...]] = {
 }
 _OF_IPV6 = (("ip6_tables",), ("ip6table_nat",))
 _XT_NAT_SINCE = "3.7"  # the targets DNAT and SNAT; before, they were part of iptable_nat
-_IP6TABLES_BY_DEFAULT = (27,)
 
 
 @check(
@@ -108,17 +108,15 @@ def iptables_modules(facts: Facts) -> Iterator[Outcome]:
     title="Has the running kernel what Docker's IPv6 rules need?",
     problems=("ip6tables-module-missing",),
     needs=(MODULES,),
-    uses=(IPTABLES, DAEMON_CONFIG, DOCKER, ADDRESSES6, KERNEL),
+    uses=(IPTABLES, DAEMON_CONFIG, DOCKER_VERSION, ADDRESSES6, KERNEL),
     profiles=("docker",),
 )
 def ip6tables_modules(facts: Facts) -> Iterator[Outcome]:
     """Docker 27 and later set IPv6 rules up unasked, warn when they cannot, and go on."""
-    config, engine = facts.known(DAEMON_CONFIG), facts.known(DOCKER)
-    by_default = engine is None or engine.version >= _IP6TABLES_BY_DEFAULT
-    if config is not None and not config.switch("ip6tables", by_default):
-        yield NotApplicable("dockerd does not use ip6tables")
-    elif config is None and not by_default:
-        yield NotApplicable("this dockerd does not use ip6tables unless told to")
+    config = facts.known(DAEMON_CONFIG) or DaemonConfig((), ())
+    setting = config.effective("ip6tables", facts.known(DOCKER_VERSION))
+    if setting.value is False:
+        yield NotApplicable(f"dockerd does not use ip6tables: {setting.source}")
     elif not facts.value(ADDRESSES6):
         yield NotApplicable("the host has no IPv6 address")
     elif (program := facts.known(IPTABLES)) is None or program.backend is Backend.NFT:
