@@ -11,9 +11,11 @@ from hypothesis import settings
 
 from hostkit import process
 
-# A machine that is busy is no fault of the code: slowness is what benchmarks are for.
-settings.register_profile("hostkit", deadline=None)
-settings.load_profile("hostkit")
+# A machine that is busy is no fault of the code: slowness is what benchmarks are for. What
+# `make test` says today it says tomorrow; `make soak` looks for what is new.
+settings.register_profile("hostkit", deadline=None, derandomize=True)
+settings.register_profile("soak", deadline=None, max_examples=3000, print_blob=True)
+settings.load_profile("soak" if os.environ.get("HOSTKIT_SOAK") else "hostkit")
 
 ROOT = Path(__file__).resolve().parent.parent
 _SETTLE_S = 5.0  # a loop device goes a little after the last mount of it

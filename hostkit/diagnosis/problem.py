@@ -36,6 +36,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hostkit import files, text
+from hostkit.data import load_toml
 from hostkit.errors import InputError
 from hostkit.value import NamedTuple
 
@@ -115,10 +116,8 @@ def parse_problem(code: str, area: str, source: str) -> Problem:
     head, fence2, body = rest.partition("\n+++\n")
     if not (fence and fence2):
         raise InputError(f"{code}.md: no +++ block", "see hostkit/diagnosis/problem.py")
-    import tomllib  # noqa: PLC0415 - 5 ms that a healthy host need not wait for
-
     try:
-        data = tomllib.loads(head)
+        data = load_toml(head)
         return Problem(
             code=code,
             area=area,
@@ -133,8 +132,9 @@ def parse_problem(code: str, area: str, source: str) -> Problem:
             harmful=tuple(Harmful(h["advice"], h["why"]) for h in data.get("harmful", ())),
             inside=data.get("inside", False),
         )
-    except (tomllib.TOMLDecodeError, KeyError) as error:
-        raise InputError(f"{code}.md: {error}", "see hostkit/diagnosis/problem.py") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # another's plug-in
+        said = text.shorten(text.printable(str(error)), 200)
+        raise InputError(f"{code}.md: {said}", "see hostkit/diagnosis/problem.py") from error
 
 
 def _remedy(data: Mapping[str, Any]) -> Remedy:

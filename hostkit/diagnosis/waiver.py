@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
+from hostkit.data import load_toml
 from hostkit.diagnosis.finding import Finding
 from hostkit.diagnosis.runner import Result
 from hostkit.value import NamedTuple
@@ -51,12 +52,7 @@ def parse_waivers(content: str) -> tuple[Waiver, ...]:
     >>> parse_waivers('[[ignore]]\nproblem = "a-b"\nreason = "later"\n')[0].reason
     'later'
     """
-    import tomllib  # noqa: PLC0415 - 5 ms that a host without such a file need not wait for
-
-    try:
-        data: dict[str, Any] = tomllib.loads(content)
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
+    data = load_toml(content)
     entries: object = data.pop("ignore", [])
     if data:
         raise ValueError(f"{next(iter(data))} has no meaning here; entries begin with [[ignore]]")

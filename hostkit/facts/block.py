@@ -5,13 +5,13 @@
 from udev or, as root, from the disks.
 """
 
-import json
-import shlex
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, TypeAlias, cast
 
 from hostkit import text
+from hostkit.data import load_json
 from hostkit.facts.fact import Fact, Facts, parsed, refuse, run_text
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
@@ -22,6 +22,7 @@ UDEV_DATA = "/run/udev/data"
 FOLDER = "/sys/class/block"
 SECTOR = 512  # the unit of /sys/class/block/*/size, whatever the disk's own sectors
 _DEPTH_LIMIT = 64
+_PAIR = r'(?<!\S)([^\s="]+)="([^"]*)"'  # what could be mistaken is written as \xHH
 
 Number: TypeAlias = tuple[int, int]
 
@@ -124,7 +125,7 @@ def parse_lsblk_json(content: str) -> tuple[Content, ...]:
     Content(name='dm-0', fstype='xfs', label='', uuid='')
     """
     found: dict[str, Content] = {}
-    pending = _nodes(_object(json.loads(content)).get("blockdevices"))
+    pending = _nodes(_object(load_json(content)).get("blockdevices"))
     while pending:
         node = _object(pending.pop())
         one = _content({key: value for key, value in node.items() if isinstance(value, str)})
@@ -153,8 +154,8 @@ def parse_lsblk_pairs(content: str) -> tuple[Content, ...]:
     """
     found: dict[str, Content] = {}
     for line in content.splitlines():
-        pairs = (word.partition("=") for word in shlex.split(line))
-        one = _content({name.lower(): _unhex(value) for name, _, value in pairs})
+        pairs = re.findall(_PAIR, line)
+        one = _content({name.lower(): _unhex(value) for name, value in pairs})
         found.setdefault(one.name, one)
     return tuple(found.values())
 
@@ -289,7 +290,9 @@ def parse_native_contents(value: Any) -> tuple[Content, ...]:
     >>> parse_native_contents([{"kname": "vda", "fstype": "ext4", "label": "root"}])
     (Content(name='vda', fstype='ext4', label='root', uuid=''),)
     """
-    return tuple(_content({key: str(one.get(key) or "") for key in one}) for one in value)
+    return tuple(
+        _content({key: str(given or "") for key, given in dict(one).items()}) for one in value
+    )
 
 
 def _gather_native_contents(facts: Facts) -> Answer[tuple[Content, ...]]:

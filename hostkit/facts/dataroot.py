@@ -4,11 +4,11 @@
 Docker itself is never asked: with the wrong driver it does not see what is there.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from typing import cast
 
+from hostkit.data import load_json
 from hostkit.facts.containerdconfig import CONTAINERD_CONFIG
 from hostkit.facts.daemonconfig import DAEMON_CONFIG, DEFAULT_DATA_ROOT
 from hostkit.facts.daemonjson import Setting
@@ -99,7 +99,7 @@ def parse_repositories(content: str) -> Repositories:
     >>> parse_repositories('{"Repositories": {"app": {"app:1": "sha256:aa"}}}')
     Repositories(tagged=frozenset({'aa'}), tags=1)
     """
-    tree: object = json.loads(content)
+    tree: object = load_json(content)
     tagged: list[str] = []
     for references in _members(_members(tree).get("Repositories")).values():
         for reference, image in _members(references).items():

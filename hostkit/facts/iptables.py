@@ -206,7 +206,7 @@ def _matches(words: list[str]) -> tuple[Match, ...]:
 def _options(words: list[str]) -> Iterator[tuple[str, tuple[str, ...], bool]]:
     """Each option, its values, and whether there is a ! before it or (until 1.4.3) behind."""
     option = ""
-    values: tuple[str, ...] = ()
+    values: list[str] = []
     negated = mark = False
     for word in words:
         if word[:1] in ("-", "!") and (values or option not in _FREE_TEXT):
@@ -215,14 +215,14 @@ def _options(words: list[str]) -> Iterator[tuple[str, tuple[str, ...], bool]]:
                 continue
             if word[:2] == "--" or word == "-m" or word in _SHORT_OPTIONS:
                 if option or values:
-                    yield option, values, negated
-                option, values, negated, mark = word, (), mark, False
+                    yield option, tuple(values), negated
+                option, values, negated, mark = word, [], mark, False
                 continue
         if mark:
             negated, mark = True, False
-        values += (word,)
+        values.append(word)
     if option or values:
-        yield option, values, negated
+        yield option, tuple(values), negated
 
 
 IPTABLES: Fact[Iptables] = command_fact("iptables version", IPTABLES_VERSION, parse_version)

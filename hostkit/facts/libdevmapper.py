@@ -105,7 +105,7 @@ def parse_library(data: bytes, path: str = "") -> Library:
             refuse("no dynamic symbols")
         versions = _versions(image)
         symbols = frozenset(_symbols(image, table, versions))
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:  # an offset beyond any file
         raise ValueError(f"cut off: {error}") from error
     own = tuple(name for index, name in sorted(versions.items()) if index > _GLOBAL)
     return Library(path, 64 if image.wide else 32, own, symbols)

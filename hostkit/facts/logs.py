@@ -6,13 +6,13 @@ mended is not a trouble of now. Every source is bounded.
 """
 
 import calendar
-import json
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from hostkit import text
+from hostkit.data import load_json
 from hostkit.facts.fact import Fact, Facts
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host, Output
@@ -71,8 +71,8 @@ def parse_journal(content: str) -> tuple[Entry, ...]:
     for line in content.splitlines():
         if line.startswith("{"):  # not "-- No entries --"
             try:
-                fields = json.loads(line)
-            except (ValueError, RecursionError):
+                fields = load_json(line)
+            except ValueError:
                 continue  # the last one may be cut off
             entries.append(_entry(cast("dict[str, Any]", fields)))
     return tuple(reversed(entries))

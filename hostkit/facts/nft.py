@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The rules that nft prints, as JSON where it can and as text where it cannot."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
+from hostkit.data import load_json
 from hostkit.facts.fact import refuse
 from hostkit.facts.ruleset import Backend, Chain, Family, Match, Rule, Table
 from hostkit.value import NamedTuple
@@ -49,7 +49,7 @@ def parse_json(content: str) -> tuple[Table, ...]:
     >>> table.name, table.family.value, table.iptables
     ('nat', 'ip', True)
     """
-    listed = _object(json.loads(content)).get("nftables")  # its error is a ValueError
+    listed = _object(load_json(content)).get("nftables")
     if not _is_list(listed):
         refuse("no list of nftables objects in it")
     found = _Found()
@@ -288,11 +288,8 @@ def _text_rule(line: str) -> Rule:
     target, goto, end = "", False, len(line)
     for word in re.finditer(r"[^\s{}]+", bare):
         if word[0] in ("jump", "goto"):
-            target, goto, end = (
-                line[word.end() :].split(maxsplit=1)[0],
-                word[0] == "goto",
-                word.start(),
-            )
+            rest = line[word.end() :].split(maxsplit=1) or refuse("a jump to nowhere")
+            target, goto, end = rest[0], word[0] == "goto", word.start()
         elif word[0] in _VERDICTS:
             target, end = word[0].upper(), word.start()
         elif word[0] == "vmap":

@@ -2,6 +2,7 @@
 """The registries and mirrors that the configuration of Docker and Podman names."""
 
 from hostkit import text
+from hostkit.data import load_toml
 from hostkit.facts.daemonconfig import DAEMON_CONFIG
 from hostkit.facts.daemonjson import Table, Value, freeze
 from hostkit.facts.fact import Fact, Facts
@@ -47,12 +48,7 @@ def parse_registries_conf(content: str, file: str) -> Registries:
     ...     '[[registry.mirror]]\nlocation = "m.example.org"\n', "f").mirrors
     (Mirror(location='m.example.org', source='f', line=4, insecure=False),)
     """
-    import tomllib  # noqa: PLC0415 - 4 ms that a host without this file need not pay
-
-    try:
-        data = freeze(tomllib.loads(content))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from error
+    data = freeze(load_toml(content))
     lines = content.splitlines()
     mirrors: list[Mirror] = []
     insecure: list[Mirror] = []

@@ -99,7 +99,11 @@ def parse_caller(status: str) -> Caller:
         for name, _, rest in (line.partition(":") for line in status.splitlines())
         if name in ("Uid", "Gid", "Groups")
     }
-    return Caller(fields["Uid"][1], (fields["Gid"][1], *fields.get("Groups", ())))
+    effective = [fields.get(name, [])[1:2] for name in ("Uid", "Gid")]
+    if not all(effective):
+        raise ValueError("it names no effective user or group")
+    (uid,), (gid,) = effective
+    return Caller(uid, (gid, *fields.get("Groups", ())))
 
 
 def parse_group_file(content: str) -> Mapping[int, str]:

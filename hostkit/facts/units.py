@@ -40,7 +40,6 @@ PROPERTIES = (
     "Environment",
     "LimitNOFILE",
     "TasksMax",
-    "Delegate",
     "MountFlags",
 )
 _UNSET = 2**64 - 1
@@ -70,7 +69,6 @@ class Unit(NamedTuple):
     environment: tuple[tuple[str, str], ...] = ()
     limit_nofile: int | None = None
     tasks_max: int | None = None
-    delegate: bool = False
     mount_flags: str = ""
 
     @property
@@ -133,7 +131,6 @@ def _unit(values: Mapping[str, str]) -> Unit:
         environment=parse_environment(values.get("Environment", "")),
         limit_nofile=_limit(values.get("LimitNOFILE", "")),
         tasks_max=_limit(values.get("TasksMax", "")),
-        delegate=values.get("Delegate") == "yes",
         mount_flags=_propagation(values.get("MountFlags", "")),
     )
 
@@ -180,7 +177,8 @@ def split_words(value: str) -> tuple[str, ...]:
     characters = iter(value)
     for character in characters:
         if character == "\\":
-            word = [*(word or ()), next(characters, "")]
+            word = word if word is not None else []
+            word.append(next(characters, ""))
         elif quote and character == quote:
             quote = ""
         elif not quote and character in "\"'":

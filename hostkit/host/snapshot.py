@@ -2,11 +2,11 @@
 """A host as it was when a snapshot was taken. The file may come from anybody."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, cast
 
 from hostkit import text
+from hostkit.data import load_json
 from hostkit.files import READ_LIMIT
 from hostkit.host import archive
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
@@ -94,8 +94,8 @@ class SnapshotHost:
 
 def _parse(path: str, data: bytes) -> Mapping[str, Any]:
     try:
-        said: object = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        said: object = load_json(data)
+    except ValueError as error:
         raise archive.refuse(path, "its manifest is not JSON") from error
     if not isinstance(said, dict):
         raise archive.refuse(path, "its manifest is not an object")

@@ -22,6 +22,7 @@ from enum import StrEnum
 from types import TracebackType
 
 from hostkit import files, text
+from hostkit.data import load_json
 from hostkit.errors import InputError, Refused
 from hostkit.plan.codec import Json, from_json, to_json
 from hostkit.plan.plan import is_run_id
@@ -135,7 +136,7 @@ def parse_journal(data: bytes, run: str) -> Written:
         chain = _checksum(chain, body)
         if chain != given:
             raise ValueError(f"line {len(lines) + 1} is not what was written")
-        lines.append(json.loads(body + b"}"))
+        lines.append(load_json(body + b"}"))
         size = end + 1
     header = _header(lines[0], run) if lines else None
     entries = tuple(from_json(Entry, line) for line in lines[1:])
