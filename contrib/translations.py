@@ -32,6 +32,7 @@ MESSAGES = "message"
 # Functions whose literal argument is shown to a person, which argument, and its place.
 KEYWORDS = {
     "say": ((0,), WORDS),
+    "translated": ((0,), WORDS),
     "_field": ((0,), WORDS),
     "_commands": ((0,), WORDS),
     "InputError": ((0, 1), MESSAGES),

@@ -4,7 +4,7 @@
 from enum import IntEnum
 
 from hostkit import __version__, text
-from hostkit.diagnosis.advise import Verdict
+from hostkit.diagnosis.advise import Advice, Verdict
 from hostkit.diagnosis.finding import Certainty, Evidence, NotApplicable, Passed, Severity
 from hostkit.diagnosis.problem import Remedy
 from hostkit.diagnosis.rank import Ranked
@@ -220,7 +220,7 @@ def _advice(report: Report, style: Style, *, everything: bool) -> list[str]:
     ranked = report.advice.ranked
     shown = [one for one in ranked if everything or one.verdict is not Verdict.IMPOSSIBLE]
     hidden = [text.printable(one.driver) for one in ranked if one not in shown]
-    lines = hang(style.say("storage: "), report.advice.summary, style.width)
+    lines = hang(style.say("storage: "), _advised(report.advice, style), style.width)
     names = max((len(one.driver) for one in shown), default=0)
     verdicts = max((text.width(style.say(one.verdict)) for one in shown), default=0)
     for one in shown:
@@ -231,6 +231,16 @@ def _advice(report: Report, style: Style, *, everything: bool) -> list[str]:
         said = style.say("{drivers} (-v says why)").format(drivers=style.join(hidden))
         lines += hang(style.say("impossible here: "), said, style.width, indent=2)
     return lines
+
+
+def _advised(advice: Advice, style: Style) -> str:
+    """The sentence that sums the advice up; in another language than English its first half."""
+    said = style.translated("use {driver}") if advice.best else ""
+    if not said or advice.best is None:
+        return advice.summary
+    said = said.format(driver=advice.best.driver)
+    alone = advice.summary == f"use {advice.best.driver}"
+    return said if alone else f"{said} ({advice.summary})"
 
 
 def _past(report: Report, style: Style) -> list[str]:
@@ -271,7 +281,8 @@ def _passed(report: Report, style: Style) -> list[str]:
 
 def _said(mark: str, result: Result, words: str, style: Style) -> list[str]:
     said = f"{result.check.name}: {words or result.check.title}"
-    return hang(f"{text.pad(mark, 2)} ", said, style.width, indent=2)
+    column = text.width(style.say("ok"))
+    return hang(f"{text.pad(mark, column)} ", said, style.width, indent=2)
 
 
 def _unknown(report: Report, style: Style, *, everything: bool) -> list[str]:
