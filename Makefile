@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV := $(VENV)/.dev
 
-.PHONY: preflight doctor test check engines bench clean
+.PHONY: preflight doctor test check lab engines bench clean
 
 preflight: $(READY)
 	@$(BIN)/hostkit preflight; echo "hostkit exit code: $$?"
@@ -21,6 +21,9 @@ check: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
+
+lab: $(DEV)  # KERNEL=5.10, 6.1, 6.12 or 7.2
+	HOSTKIT_LAB_KERNEL=$(or $(KERNEL),6.1) $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/lab
 
 engines: $(DEV)
 	HOSTKIT_ENGINES=1 $(BIN)/python -m pytest -q tests/live/test_engines.py tests/live/test_upgrades.py

@@ -5,6 +5,7 @@ The machine that runs the tests is not touched: `apt-get download` and `dpkg-deb
 install nothing. Where packages cannot be had, `unpack` says why and tests skip.
 """
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -27,6 +28,25 @@ IPTABLES = (
 )
 DOCKER = ("docker.io", "containerd", "runc", "tini", "busybox-static")
 XFS = ("xfsprogs", "libinih1", "liburcu8")
+LAB = (
+    "lvm2",
+    "dmsetup",
+    "libdevmapper1.02.1",
+    "libdevmapper-event1.02.1",
+    "liblvm2cmd2.03",
+    "libaio1",
+    "libreadline8",
+    "thin-provisioning-tools",
+    "kmod",
+    "libkmod2",
+    "e2fsprogs",
+    "btrfs-progs",
+    "liblzo2-2",
+    *XFS,
+)
+# User-Mode Linux: the suite that has each kernel; its modules fit no other.
+KERNELS = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "7.2": "forky"}
+_MIRROR = "http://deb.debian.org/debian"
 
 # 20.10.24 needs no root of its own: DOCKER above. bullseye (20.10.5) has too old a C library
 # for the Python that runs the tests.
@@ -38,19 +58,32 @@ class ToolsUnavailableError(Exception):
     """The packages cannot be had here; the text says why."""
 
 
-def unpack(packages: tuple[str, ...], cache: Path = CACHE) -> Path:
-    """The folder with the packages' files (usr/..., etc/...), unpacked once for all runs."""
+def unpack(packages: tuple[str, ...], cache: Path = CACHE, suite: str | None = None) -> Path:
+    """The folder with the packages' files (usr/..., etc/...), unpacked once for all runs.
+
+    They are those of this machine's own suite, or of a named one.
+    """
     for program in ("apt-get", "dpkg-deb"):
         if shutil.which(program) is None:
             raise ToolsUnavailableError(f"no {program} on this machine")
     cache.mkdir(exist_ok=True)
-    folder = cache / f"tools-{packages[0]}"
+    folder = cache / (f"tools-{packages[0]}" + (f"-{suite}" if suite else ""))
     with (cache / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # test workers share the cache
         if not (folder / ".complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _download(packages, folder)
+            _download(packages, folder, suite)
             (folder / ".complete").touch()
+    return folder
+
+
+def unpack_kernel(version: str, cache: Path = CACHE) -> Path:
+    """User-Mode Linux of a version; its modules are lib/modules/RELEASE there, as modprobe asks."""
+    folder = unpack(("user-mode-linux",), cache, KERNELS[version])
+    modules = folder / "lib/modules"
+    with contextlib.suppress(FileExistsError):
+        modules.parent.mkdir(exist_ok=True)
+        modules.symlink_to("../usr/lib/uml/modules")
     return folder
 
 
@@ -75,14 +108,18 @@ def _mmdebstrap(builder: Path, suite: str, folder: Path) -> list[str]:
     return ["perl", str(builder), *options, unexpired, suite, str(folder)]
 
 
-def _download(packages: tuple[str, ...], folder: Path) -> None:
+def _download(packages: tuple[str, ...], folder: Path, suite: str | None) -> None:
     archives = folder.with_suffix(".debs")
     shutil.rmtree(archives, ignore_errors=True)
     archives.mkdir(parents=True)
     folder.mkdir()
-    done = _apt("download", archives, *packages)
-    if done.returncode != 0:  # package lists may be missing or old on a bare machine
+    done = None if suite else _apt("download", archives, *packages)
+    if done is None or done.returncode != 0:  # lists may be missing or old on a bare machine
         own = [f"-oDir::State::Lists={archives}/lists", f"-oDir::Cache={archives}/cache"]
+        if suite:
+            (archives / "sources.list").write_text(f"deb {_MIRROR} {suite} main\n")
+            own += [f"-oDir::Etc::SourceList={archives}/sources.list"]
+            own += ["-oDir::Etc::SourceParts=/dev/null", "-oAcquire::Check-Valid-Until=false"]
         (archives / "lists/partial").mkdir(parents=True)
         (archives / "cache/archives/partial").mkdir(parents=True)
         _apt("update", archives, *own)
