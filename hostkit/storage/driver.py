@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from hostkit.storage.tar.reader import TarReader
-from hostkit.system.mounts import MountSpec
+from hostkit.system.mounts import Mountable
 from hostkit.system.tree import Usage as Usage  # noqa: PLC0414 - part of the contract
 from hostkit.value import NamedTuple
 
@@ -134,7 +134,7 @@ class StorageDriver(Protocol):
         """Mount a layer in this mount namespace; a committed one is always read-only."""
         ...
 
-    def mount_spec(self, layer: str, *, read_only: bool = False) -> MountSpec:
+    def mount_spec(self, layer: str, *, read_only: bool = False) -> Mountable:
         """How somebody who holds the layer mounts it elsewhere."""
         ...
 

@@ -26,7 +26,7 @@ from hostkit.storage.home import Hold, Home, Phase, Record, valid_id
 from hostkit.storage.tar.reader import TarReader
 from hostkit.storage.unpack import Whiteouts, unpack
 from hostkit.system import mounts, syscalls
-from hostkit.system.mounts import MountSpec
+from hostkit.system.mounts import Mountable
 
 
 class LayerDriver(ABC):
@@ -52,7 +52,7 @@ class LayerDriver(ABC):
         """Take away whatever there is of the layer. May be called again."""
 
     @abstractmethod
-    def _spec(self, record: Record, *, read_only: bool) -> MountSpec:
+    def _spec(self, record: Record, *, read_only: bool) -> Mountable:
         """How the layer is mounted; called by somebody who holds it."""
 
     @abstractmethod
@@ -169,7 +169,7 @@ class LayerDriver(ABC):
             self._lookup(layer)
             return self._home.hold(layer)
 
-    def mount_spec(self, layer: str, *, read_only: bool = False) -> MountSpec:
+    def mount_spec(self, layer: str, *, read_only: bool = False) -> Mountable:
         """How somebody who holds the layer mounts it in a namespace of his own."""
         record = self._lookup(layer)
         return self._spec(record, read_only=read_only or record.phase is not Phase.ACTIVE)

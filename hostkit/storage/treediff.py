@@ -26,7 +26,7 @@ from hostkit.storage.tar.member import (
     Member,
 )
 from hostkit.storage.tar.writer import TarWriter
-from hostkit.storage.unpack import WHITEOUT
+from hostkit.storage.unpack import OPAQUE, WHITEOUT
 from hostkit.value import NamedTuple
 
 _CHUNK = 1 << 20
@@ -205,6 +205,38 @@ def write_diff(lower: str | None, upper: str, sink: BinaryIO) -> None:
         tar.close()
     finally:
         os.close(root)
+
+
+def write_upper(upper: str, sink: BinaryIO) -> None:
+    """The layer tar of an upper folder of overlayfs: devices 0:0 are whiteouts."""
+    tar = TarWriter(sink)
+    root = os.open(upper, _FOLDER)
+    links: dict[tuple[int, int], bytes] = {}
+    try:
+        for entry in compare(None, upper):
+            info = entry.info
+            assert info is not None
+            folder, slash, name = entry.path.rpartition(b"/")
+            if stat.S_ISCHR(info.st_mode) and info.st_rdev == 0:
+                tar.add(Member(folder + slash + WHITEOUT + name))
+                continue
+            add_entry(tar, root, entry.path, info, links)
+            if stat.S_ISDIR(info.st_mode) and _is_opaque(root, entry.path):
+                tar.add(Member(entry.path + b"/" + OPAQUE))
+        tar.close()
+    finally:
+        os.close(root)
+
+
+def _is_opaque(root: int, path: bytes) -> bool:
+    where = b"/proc/self/fd/%d/%s" % (root, path)
+    for key in ("trusted.overlay.opaque", "user.overlay.opaque"):
+        try:
+            if os.getxattr(where, key, follow_symlinks=False) == b"y":
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def add_entry(

@@ -4,6 +4,7 @@
 import errno
 import os
 import time
+from typing import Protocol
 
 from hostkit.system import syscalls
 from hostkit.value import NamedTuple
@@ -12,8 +13,16 @@ _BUSY_TRIES = 20
 _BUSY_WAIT_S = 0.05
 
 
+class Mountable(Protocol):
+    """A mount that is not made yet: whoever runs a container makes it in its own namespace."""
+
+    def apply(self, target: str) -> None:
+        """Mount it. Raises OSError."""
+        ...
+
+
 class MountSpec(NamedTuple):
-    """One mount(2), not made yet: whoever runs a container makes it in its own namespace."""
+    """One mount(2)."""
 
     source: str
     fstype: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""overlay2: layers as folders, joined by the kernel's overlay file system."""
+"""Whether overlay2 can serve a host."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,6 @@ from hostkit.facts.overlay import (
 )
 from hostkit.host.answer import Known
 from hostkit.storage import reasons
-from hostkit.storage.plugin import DRIVER_API, DriverPlugin
 
 ROOTLESS_SINCE = "5.11"
 # To Docker 17.11 dockerd refuses them by name, later it tries a mount.
@@ -115,6 +114,3 @@ def _d_type(facts: Facts, volume: Volume, where: str) -> Reason:
         weight = Weight.FAVOURS if answer.value else Weight.BLOCKS
         return Reason(weight, f"{where} made with ftype={answer.value:d}", answer.source)
     return reasons.unknown(f"{where}, with ftype unknown", answer, "xfs-ftype0-no-dtype")
-
-
-PLUGIN = DriverPlugin(DRIVER_API, "overlay2", "Overlay file system", fitness)
