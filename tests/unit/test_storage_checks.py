@@ -23,7 +23,7 @@ from hostkit.facts.filesystems import KERNEL_FILESYSTEMS, DType, Volume
 from hostkit.facts.graphdrivers import DOCKER_VERSION
 from hostkit.facts.kernel import KERNEL, parse_release
 from hostkit.facts.modules import MODULES, Modules
-from hostkit.facts.mounts import parse_mountinfo
+from hostkit.facts.mounts import MOUNTS, parse_mountinfo
 from hostkit.host.answer import Absent, Unreadable
 from hostkit.host.base import Space
 from hostkit_checks.storage.checks import CHECKS
@@ -77,6 +77,7 @@ def ask(name: str, **changed: Any) -> tuple[Outcome, ...]:
             DOCKER_VERSION: known["version"],
             VOLUME: known["volume"],
             VOLUMES: (known["volume"],),
+            MOUNTS: parse_mountinfo("1 0 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"),
         },
     )
     (result,) = run_checks(facts, [CHECK[name]])

@@ -34,7 +34,6 @@ Result=start-limit-hit
 ActiveEnterTimestampMonotonic=81500000
 LimitNOFILE=18446744073709551615
 TasksMax=infinity
-Delegate=yes
 DropInPaths=/etc/systemd/system/docker.service.d/a.conf /run/b.conf
 
 Id=docker.socket
@@ -62,7 +61,6 @@ def test_a_unit_has_numbers_and_lists() -> None:
     assert (unit.active_enter_s, unit.limit_nofile, unit.tasks_max) == (81.5, -1, -1)
     assert unit.drop_ins == ("/etc/systemd/system/docker.service.d/a.conf", "/run/b.conf")
     assert unit.environment == (("HTTP_PROXY", "http://proxy:3128"),)
-    assert unit.delegate
 
 
 def test_a_masked_unit_is_there_and_not_active() -> None:
@@ -81,7 +79,7 @@ def test_debians_docker_unit_is_understood() -> None:
     unit = parse_systemctl_show(capture("systemctl-show-docker.txt")).get("docker.service")
     assert unit is not None
     assert (unit.state, unit.limit_nofile, unit.tasks_max) == ("inactive", 1048576, -1)
-    assert (unit.delegate, unit.active_enter_s, unit.main_pid) == (True, 0.0, 0)
+    assert (unit.active_enter_s, unit.main_pid) == (0.0, 0)
     files = {"/lib/systemd/system/docker.service": capture("systemctl-cat-docker.txt")}
     service = make_facts({**files, "/etc/default/docker": "DOCKER_OPTS=-D\n"}).value(DOCKER_SERVICE)
     assert [word.text for word in service.command] == [

@@ -10,7 +10,8 @@ from hostkit.facts.clock import CLOCK
 from hostkit.facts.fact import Facts
 from hostkit.facts.limits import ENGINE_LIMITS, LIMITS, Used
 from hostkit.facts.memory import MEMINFO, MEMORY
-from hostkit.host.answer import Known, Unreadable
+from hostkit.facts.units import UNITS
+from hostkit.host.answer import Absent, Known, Unreadable
 from hostkit_checks.limits.keys import QUOTA_CHECKS
 
 _MIB = 1 << 20
@@ -19,6 +20,7 @@ _FULL = 0.9  # of a limit that is used
 # The kernel's own defaults up to 5.10; what is below was lowered by somebody.
 _INSTANCES, _WATCHES = 128, 8192
 _ENGINE_FILES = 4096
+_UNIT_TASKS = 1024
 _BEHIND_S = 3600.0  # time zones of a hardware clock shift mtimes by hours for a moment
 
 
@@ -49,6 +51,7 @@ def memory(facts: Facts) -> Iterator[Outcome]:
     title="Can more processes be started?",
     problems=("task-limit-reached",),
     needs=(LIMITS,),
+    uses=(UNITS,),
     settles=False,  # a unit, a container or a user may be at a limit of its own
 )
 def tasks(facts: Facts) -> Iterator[Outcome]:
@@ -65,8 +68,27 @@ def tasks(facts: Facts) -> Iterator[Outcome]:
             summary=f"{limits.tasks.used} of at most {most} tasks exist",
             evidence=(Evidence("/proc/loadavg", f"{limits.tasks.used} tasks"),),
         )
-    else:
+        return
+    found = tuple(_units_with_few_tasks(facts))
+    yield from found
+    if not found:
         yield Passed(f"{limits.tasks.used} of at most {most} tasks")
+
+
+def _units_with_few_tasks(facts: Facts) -> Iterator[Finding]:
+    """With the 512 of systemd 228 dockerd crashed at some 40 containers (moby#22690)."""
+    units = facts.known(UNITS)
+    for name in ("docker.service", "containerd.service"):
+        unit = units.get(name) if units else None
+        if unit is None or unit.tasks_max is None or not 0 <= unit.tasks_max < _UNIT_TASKS:
+            continue
+        yield Finding(
+            problem="task-limit-reached",
+            severity=Severity.WARNING,
+            summary=f"{name} may have {unit.tasks_max} tasks:"
+            f" about {unit.tasks_max * 40 // 512} containers take them all",
+            evidence=(Evidence(f"systemctl show {name}", f"TasksMax={unit.tasks_max}"),),
+        )
 
 
 @check(
@@ -74,7 +96,7 @@ def tasks(facts: Facts) -> Iterator[Outcome]:
     title="Can the engine open more files?",
     problems=("open-files-limit",),
     needs=(LIMITS,),
-    uses=(ENGINE_LIMITS,),
+    uses=(ENGINE_LIMITS, UNITS),
     settles=False,  # one container may have used up its own limit
 )
 def open_files(facts: Facts) -> Iterator[Outcome]:
@@ -94,8 +116,25 @@ def open_files(facts: Facts) -> Iterator[Outcome]:
         )
     elif isinstance(engine, Unreadable):
         yield Unknown(f"{engine.source}: {engine.reason}", needs_root=engine.needs_root)
+    elif isinstance(engine, Absent) and (found := _unit_with_few_files(facts)):
+        yield found
     else:
         yield Passed(f"{files.used} files are open")
+
+
+def _unit_with_few_files(facts: Facts) -> Finding | None:
+    """What dockerd would get at its next start, where none runs that could be asked."""
+    units = facts.known(UNITS)
+    unit = units.get("docker.service") if units else None
+    limit = unit.limit_nofile if unit else None
+    if limit is None or not 0 <= limit < _ENGINE_FILES:
+        return None
+    return Finding(
+        problem="open-files-limit",
+        severity=Severity.WARNING,
+        summary=f"dockerd will be allowed {limit} open files: a few hundred containers",
+        evidence=(Evidence("systemctl show docker.service", f"LimitNOFILE={limit}"),),
+    )
 
 
 def _files_used(files: Used) -> Finding:

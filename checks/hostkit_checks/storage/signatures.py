@@ -4,6 +4,7 @@
 from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
 from hostkit_checks.storage.driver_signatures import DRIVER_SIGNATURES
+from hostkit_checks.storage.mount_messages import MOUNT_SIGNATURES
 from hostkit_checks.storage.space_signatures import SPACE_SIGNATURES
 
 _STATUS_REACH = 1500  # `docker info` is long
@@ -269,4 +270,5 @@ SIGNATURES: tuple[Signature, ...] = (
     *_BACKING,
     *DRIVER_SIGNATURES,
     *SPACE_SIGNATURES,
+    *MOUNT_SIGNATURES,
 )
