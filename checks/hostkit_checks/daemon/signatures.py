@@ -4,6 +4,7 @@
 from hostkit.diagnosis.finding import Certainty
 from hostkit.diagnosis.signature import Signature
 from hostkit_checks.daemon.client_messages import CLIENT
+from hostkit_checks.daemon.file_messages import FILES
 
 _STALE = "stale-docker-process"
 _NO_CONTAINERD = "containerd-not-running"
@@ -242,6 +243,7 @@ _WRAPPERS: tuple[Signature, ...] = tuple(
 
 SIGNATURES: tuple[Signature, ...] = (
     *_CONFIGURATION,
+    *FILES,
     *_START,
     *_CONTAINERD,
     *CLIENT,
