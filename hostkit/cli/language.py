@@ -6,7 +6,6 @@ that a check makes of what it saw.
 """
 
 import os
-import struct
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TextIO
@@ -67,14 +66,20 @@ def words_for(stream: TextIO | None) -> Callable[[str], str]:
 @cache
 def catalogue_of(names: tuple[str, ...]) -> Callable[[str], str]:
     """The texts of the first of these languages that there are any of."""
-    from gettext import GNUTranslations  # a run in English need not wait for it
+    from gettext import GNUTranslations  # a run in English need not wait for it, nor for struct
+    from struct import error as unpacking_error
 
     for name in names:
         path = os.path.join(FOLDER, name, "LC_MESSAGES", f"{DOMAIN}.mo")
         try:
             with open(path, "rb") as catalogue:
                 known = GNUTranslations(catalogue)
-        except (OSError, ValueError, LookupError, struct.error):  # a broken one hides no diagnosis
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            unpacking_error,
+        ):  # a broken one hides no diagnosis
             continue
         return lambda words: known.gettext(words) if words else words  # "" is the head of the file
     return in_english

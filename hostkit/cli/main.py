@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import TextIO
 
 from hostkit import __version__
-from hostkit.cli import invocation, language
+from hostkit.cli import invocation
 from hostkit.cli.streams import discard_output, open_standard_streams
 from hostkit.errors import HostkitError
 from hostkit.text import printable
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _dispatch(arguments)
         sys.stdout.flush()
     except HostkitError as error:
-        say = language.words_for(sys.stderr)
+        say = _language(sys.stderr)
         hint = [say("hint: ") + invocation.named(say(error.hint))] if error.hint else []
         _complain(say("error: ") + say(error.message), *hint)
         return error.exit_code
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        say = language.words_for(sys.stdout)
+        say = _language(sys.stdout)
         sys.stdout.write(say(HELP).format(commands=_command_table(say)))
         return 0 if arguments else FAULT
     if arguments[0] in ("-V", "--version"):
@@ -79,6 +80,12 @@ def _dispatch(arguments: Sequence[str]) -> int:
     command = import_module(f"hostkit.cli.{COMMANDS[arguments[0]][0]}")
     code: int = command.run(arguments[1:])
     return code
+
+
+def _language(stream: TextIO) -> Callable[[str], str]:
+    from hostkit.cli import language  # 2 ms that only help and errors need here
+
+    return language.words_for(stream)
 
 
 def _near(word: str) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from hostkit import text
 from hostkit.diagnosis.problem import FAMILIES, Problem, Remedy
-from hostkit.report.model import because
 from hostkit.report.style import Style, command_lines, family_words, hang
 
 _LABEL = 11
@@ -30,7 +29,11 @@ def render(
             _remedy(remedy, family, fix if remedy.action in fixable else "", style)
             for remedy in problem.remedies
         ),
-        [line for bad in problem.harmful for line in _field("do not", because(bad, style), style)],
+        [
+            line
+            for bad in problem.harmful
+            for line in _field("do not", style.because(bad.advice, bad.why), style)
+        ],
         _field("leads to", ", ".join(problem.causes), style),
         [line for source in problem.sources for line in _field("source", source, style)],
     ]

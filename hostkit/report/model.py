@@ -8,11 +8,9 @@ from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import Diagnosis
 from hostkit.diagnosis.finding import Finding, NotApplicable, Severity, Unknown
 from hostkit.diagnosis.origin import remedy_family
-from hostkit.diagnosis.problem import Harmful
 from hostkit.diagnosis.rank import Ranked
 from hostkit.diagnosis.runner import Result
 from hostkit.diagnosis.waiver import Waiver
-from hostkit.report.style import Style
 from hostkit.value import NamedTuple
 
 # A value from a log or a host goes into a command that a person may paste into a root
@@ -131,12 +129,6 @@ def safe_params(finding: Finding) -> dict[str, str]:
         for name, value in finding.params
         if 0 < len(value) <= _PLAIN_LIMIT and _PLAIN.issuperset(value) and value[0] != "-"
     }
-
-
-def because(bad: Harmful, style: Style) -> str:
-    """Advice that does damage, and why."""
-    said = style.say("{advice}, because {why}")
-    return said.format(advice=style.say(bad.advice), why=style.say(bad.why))
 
 
 def plural(number: int, noun: str) -> str:

@@ -48,6 +48,11 @@ class Style(NamedTuple):
         """
         return self.say("{number} " + (noun if number == 1 else f"{noun}s")).format(number=number)
 
+    def because(self, advice: str, why: str) -> str:
+        """Advice that does damage, and why."""
+        said = self.say("{advice}, because {why}")
+        return said.format(advice=self.say(advice), why=self.say(why))
+
     def join(self, parts: Iterable[str]) -> str:
         """Parts of an enumeration."""
         return self.say(", ").join(parts)

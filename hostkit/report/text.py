@@ -10,7 +10,7 @@ from hostkit.diagnosis.problem import Remedy
 from hostkit.diagnosis.rank import Ranked
 from hostkit.diagnosis.runner import Result
 from hostkit.report.areas import Area, Status, areas
-from hostkit.report.model import Report, because, counts, safe_params, unknowns
+from hostkit.report.model import Report, counts, safe_params, unknowns
 from hostkit.report.style import Style, command_lines, family_words, hang
 from hostkit.value import NamedTuple
 
@@ -162,7 +162,9 @@ def _warnings(one: Ranked, style: Style) -> list[str]:
     for mistaken in one.problem.mistaken_for[:1]:
         lines += hang(style.say("not: "), style.say(mistaken), style.width, indent=2)
     for bad in one.problem.harmful:
-        lines += hang(style.say("do not: "), because(bad, style), style.width, indent=2)
+        lines += hang(
+            style.say("do not: "), style.because(bad.advice, bad.why), style.width, indent=2
+        )
     return lines
 
 
