@@ -99,7 +99,7 @@ def _literals(tree: ast.Module) -> Iterator[tuple[str, str]]:
             continue
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
         given = [a.value if isinstance(a, ast.Constant) else None for a in node.args]
-        if name == "count" and len(given) > 1 and isinstance(given[1], str):
+        if name == "counted" and len(given) > 1 and isinstance(given[1], str):
             yield from (("{number} " + noun, WORDS) for noun in (given[1], given[1] + "s"))
         positions, place = KEYWORDS.get(name, ((), ""))
         for at in positions:

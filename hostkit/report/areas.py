@@ -62,9 +62,9 @@ def _area(name: str, results: list[Result], hidden: set[str], style: Style) -> A
         return Area(name, Status.UNKNOWN, tally, _reason(results, style))
     if all(map(is_not_applicable, results)):
         return Area(
-            name, Status.NOTHING, style.count(len(results), "check"), style.say("does not apply")
+            name, Status.NOTHING, style.counted(len(results), "check"), style.say("does not apply")
         )
-    return Area(name, Status.OK, style.count(passed, "check"), _notes(results))
+    return Area(name, Status.OK, style.counted(passed, "check"), _notes(results))
 
 
 def _status(severity: Severity) -> Status:
@@ -78,7 +78,7 @@ def _reason(results: list[Result], style: Style) -> str:
     if crashed is not None:
         return crashed.reason
     if any(outcome.needs_root for outcome in unknown):
-        answers = style.count(len(unknown), "answer")
+        answers = style.counted(len(unknown), "answer")
         said = style.say("{answers} need root: {reason}")
         return said.format(answers=answers, reason=unknown[0].reason)
     return style.say("not known: {reason}").format(reason=unknown[0].reason)

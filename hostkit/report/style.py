@@ -40,10 +40,10 @@ class Style(NamedTuple):
         said = self.say(words)
         return "" if said == words else said
 
-    def count(self, number: int, noun: str) -> str:
+    def counted(self, number: int, noun: str) -> str:
         """A number with its noun.
 
-        >>> Style().count(1, "error"), Style().count(0, "check")
+        >>> Style().counted(1, "error"), Style().counted(0, "check")
         ('1 error', '0 checks')
         """
         return self.say("{number} " + (noun if number == 1 else f"{noun}s")).format(number=number)

@@ -311,7 +311,7 @@ def _unknown(report: Report, style: Style, *, everything: bool) -> list[str]:
 
 def _totals(report: Report, style: Style) -> list[str]:
     number = counts(report.diagnosis)
-    counted = [style.count(number.error, "error"), style.count(number.warning, "warning")]
+    counted = [style.counted(number.error, "error"), style.counted(number.warning, "warning")]
     if report.diagnosis.recognised is False:
         counted = [style.say("not recognised")]
     several = (
