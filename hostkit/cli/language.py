@@ -74,12 +74,7 @@ def catalogue_of(names: tuple[str, ...]) -> Callable[[str], str]:
         try:
             with open(path, "rb") as catalogue:
                 known = GNUTranslations(catalogue)
-        except (
-            OSError,
-            ValueError,
-            LookupError,
-            unpacking_error,
-        ):  # a broken one hides no diagnosis
-            continue
+        except (OSError, ValueError, LookupError, unpacking_error):
+            continue  # a broken catalogue hides no diagnosis
         return lambda words: known.gettext(words) if words else words  # "" is the head of the file
     return in_english
