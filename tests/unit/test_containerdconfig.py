@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """containerd's configuration: its file, what that imports, and which value counts."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +17,10 @@ from hostkit.facts.engine import CONTAINERD, Engine
 from hostkit.facts.fact import Facts
 from hostkit.facts.processes import ENGINE_PROCESSES, EngineProcesses, Process
 from hostkit.facts.tomlfile import FILES_LIMIT, parse_toml
-from hostkit.host.answer import Absent, Unreadable
-from tests.fakes import make_facts
+from hostkit.host.answer import Absent, Known, Unreadable
+from hostkit.host.record import Recorder, write_snapshot
+from hostkit.host.snapshot import SnapshotHost
+from tests.fakes import FakeHost, make_facts
 
 CRI = 'plugins."io.containerd.grpc.v1.cri"'
 FOLDER = "/etc/containerd/conf.d"
@@ -140,6 +144,18 @@ def test_the_file_that_the_unit_names() -> None:
 def test_no_import_reads_what_is_no_path() -> None:
     odd = facts({DEFAULT_FILE: 'imports = ["", 1, ["/etc/x"]]\n'}).value(CONTAINERD_LAYERS)
     assert odd.files == (DEFAULT_FILE,)
+
+
+def test_a_snapshot_has_all_that_is_imported(tmp_path: Path) -> None:
+    recorder = Recorder(FakeHost(IMPORTING))
+    given = {CONTAINERD: Known(Engine("containerd", (2, 1), "x", "containerd"), "given")}
+    said = Facts(recorder, given).value(CONTAINERD_CONFIG)
+    write_snapshot(recorder, str(tmp_path / "snapshot"))
+    replayed = Facts(SnapshotHost(str(tmp_path / "snapshot")), given)
+    assert replayed.value(CONTAINERD_CONFIG) == said
+    old = {CONTAINERD: Known(Engine("containerd", (1, 7), "x", "containerd"), "given")}
+    replayed = Facts(SnapshotHost(str(tmp_path / "snapshot")), old)  # as another would read it
+    assert replayed.value(CONTAINERD_LAYERS).files == (DEFAULT_FILE, "/etc/extra.toml")
 
 
 @given(st.lists(st.text(), max_size=4), st.booleans())

@@ -91,9 +91,15 @@ PREFLIGHT: dict[str, tuple[str, ...]] = {
         "W seccomp-missing",
         "W no-storage-driver-fits",
     ),
+    "rhel10-containerd-config-broken": (
+        "E containerd-config-invalid",
+        "E containerd-not-running",
+        "E daemon-not-running",
+    ),
     "rhel10-healthy": (),
     "rhel10-no-modules-extra": ("E iptables-kernel-module-missing", "E daemon-not-running"),
     "rhel9-podman": (),
+    "rhel9-podman-config-broken": ("E podman-config-invalid",),
     "rhel9-podman-for-docker": ("W package-conflict-podman-runc",),
     "sles15": (),
     "sles15-forwarding-off": ("E ipv4-forwarding-disabled",),
@@ -132,6 +138,8 @@ UNKNOWN: dict[str, set[str]] = {
         "kernel-config",
         "kernel-features",
     },
+    # With one file broken, what the others say is not what podman would do.
+    "rhel9-podman-config-broken": {"podman-values"},
 }
 
 # Words that the first remedy's commands must hold, in the host's own package family.
