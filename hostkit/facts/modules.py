@@ -10,6 +10,7 @@ from hostkit.facts.kernel import KERNEL
 from hostkit.facts.kernelconfig import KERNEL_CONFIG, KernelConfig
 from hostkit.facts.machine import MACHINE
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.host.base import Host
 from hostkit.value import NamedTuple
 
 PROC_MODULES = "/proc/modules"
@@ -52,6 +53,29 @@ SYMBOLS: Mapping[str, str] = {
 }
 
 
+# modprobe.d(5): a file hides those of the same name in later folders.
+MODPROBE_FOLDERS = (
+    "/etc/modprobe.d",
+    "/run/modprobe.d",
+    "/usr/local/lib/modprobe.d",
+    "/usr/lib/modprobe.d",
+    "/lib/modprobe.d",
+)
+_DOES_NOTHING = ("true", "false", ":")
+
+
+class Blocked(NamedTuple):
+    """A line `install MODULE /bin/true`: modprobe runs that and loads nothing.
+
+    `blacklist` is another thing: it hides a module's aliases, not the module.
+    """
+
+    name: str
+    file: str
+    line: int
+    words: str
+
+
 class ModuleState(StrEnum):
     """How the running kernel can come by a module. UNKNOWN: no source could say."""
 
@@ -71,7 +95,7 @@ class Modules(NamedTuple):
     `directory_missing`: it can, and its own folder is not there (a kernel package was
     replaced and the host not restarted, or modules were never installed); False inside a
     container, whose files are not the host's. `folder` is that folder, `installed` the
-    releases of other kernels that have one.
+    releases of other kernels that have one. `blocked`: what modprobe is told not to load.
     """
 
     loaded: frozenset[str] | None
@@ -83,6 +107,12 @@ class Modules(NamedTuple):
     config: KernelConfig | None = None
     loading_disabled: bool = False
     installed: tuple[str, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+
+    def blocked_by(self, name: str) -> Blocked | None:
+        """The line of modprobe.d that keeps a module from being loaded."""
+        name = name.replace("-", "_")
+        return next((one for one in self.blocked if one.name == name), None)
 
     def state(self, name: str) -> ModuleState:
         """Of one module; dashes and underscores in names are the same.
@@ -99,7 +129,8 @@ class Modules(NamedTuple):
         if configured == "y":
             return ModuleState.BUILTIN
         if self.available is not None and _lists(self.available, name):
-            return ModuleState.LOADABLE if self.supported else ModuleState.MISSING
+            allowed = self.supported and self.blocked_by(name) is None
+            return ModuleState.LOADABLE if allowed else ModuleState.MISSING
         if configured == "n":
             # A module of another source (a DKMS package) is in no configuration, but then
             # it is in modules.dep.
@@ -142,6 +173,36 @@ def parse_proc_modules(content: str) -> frozenset[str]:
     return frozenset(names)
 
 
+def parse_modprobe(content: str, file: str) -> tuple[Blocked, ...]:
+    r"""The modules that a file of modprobe.d keeps from being loaded.
+
+    >>> parse_modprobe("# CIS\ninstall overlay /bin/true\ninstall x /sbin/modprobe -i x\n", "f")
+    (Blocked(name='overlay', file='f', line=2, words='install overlay /bin/true'),)
+    """
+    found: list[Blocked] = []
+    for number, line in enumerate(content.split("\n"), 1):
+        words = line.split()
+        if len(words) < 3 or words[0] != "install":  # noqa: PLR2004 - install, module, command
+            continue
+        if words[2].rpartition("/")[2] in _DOES_NOTHING:
+            found.append(Blocked(words[1].replace("-", "_"), file, number, " ".join(words)))
+    return tuple(found)
+
+
+def _blocked(host: Host) -> tuple[Blocked, ...]:
+    seen: set[str] = set()
+    found: list[Blocked] = []
+    for folder in MODPROBE_FOLDERS:
+        names = host.listdir(folder)
+        for name in names.value if isinstance(names, Known) else ():
+            if name.endswith(".conf") and name not in seen:
+                seen.add(name)
+                answer = host.read(f"{folder}/{name}")
+                if isinstance(answer, Known):
+                    found += parse_modprobe(text.decode(answer.value), f"{folder}/{name}")
+    return tuple(found)
+
+
 def _underscored(answer: Answer[bytes]) -> bytes | None:
     return answer.value.replace(b"-", b"_") if isinstance(answer, Known) else None
 
@@ -181,6 +242,7 @@ def _gather(facts: Facts) -> Answer[Modules]:
             config=config,
             loading_disabled=isinstance(disabled, Known) and disabled.value.strip() == b"1",
             installed=_installed(facts, release),
+            blocked=_blocked(host),
         ),
         PROC_MODULES if isinstance(proc, Known) else folder,
     )

@@ -70,6 +70,9 @@ def module(facts: Facts, name: str, problem: str) -> Reason:
         text = f"the running kernel has no {name} module"
         if answer.value.directory_missing:
             text += ": its modules are gone from the disk (updated and not rebooted?)"
+        blocked = answer.value.blocked_by(name)
+        if blocked is not None:
+            text = f"{blocked.file} forbids to load {name} (line {blocked.line})"
         return Reason(Weight.BLOCKS, text, answer.source, problem)
     if state is ModuleState.UNKNOWN:
         text = f"no source says whether the kernel has {name}"

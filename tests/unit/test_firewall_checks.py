@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from hostkit.diagnosis.check import Check
-from hostkit.diagnosis.finding import Finding, NotApplicable, Outcome, Passed, Severity, Unknown
+from hostkit.diagnosis.finding import (
+    Evidence,
+    Finding,
+    NotApplicable,
+    Outcome,
+    Passed,
+    Severity,
+    Unknown,
+)
 from hostkit.diagnosis.runner import run_checks
 from hostkit.facts.daemonconfig import DAEMON_CONFIG, DaemonConfig
 from hostkit.facts.daemonjson import Setting
@@ -24,7 +32,7 @@ from hostkit.facts.links import (
     LinkKind,
     Links,
 )
-from hostkit.facts.modules import MODULES, Modules
+from hostkit.facts.modules import MODULES, Blocked, Modules
 from hostkit.facts.netfilter import RULESET, Ruleset
 from hostkit.facts.nft import parse_text
 from hostkit.facts.routes import Network
@@ -226,6 +234,19 @@ def test_modules_that_the_rules_need() -> None:
 def test_modules_that_may_not_be_loaded_are_as_good_as_none() -> None:
     locked = modules(*COMMON, "nf_tables", "nft_compat")._replace(loading_disabled=True)
     assert isinstance(outcomes(iptables_modules, {MODULES: locked, IPTABLES: NFT})[0], Finding)
+
+
+def test_a_module_that_modprobe_d_forbids_is_told_with_the_line() -> None:
+    line = Blocked("nf_tables", "/etc/modprobe.d/cis.conf", 7, "install nf_tables /bin/false")
+    banned = modules(*COMMON, "nf_tables", "nft_compat")._replace(blocked=(line,))
+    found = finding(iptables_modules, {MODULES: banned, IPTABLES: NFT})
+    assert Evidence("/etc/modprobe.d/cis.conf", line.words, 7) in found.evidence
+    params = dict(found.params)
+    assert (params["blocked"], params["file"], params["line"]) == (
+        "yes",
+        "/etc/modprobe.d/cis.conf",
+        "7",
+    )
 
 
 def test_modules_that_nobody_can_see_are_unknown() -> None:

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostkit.facts.machine import MACHINE, Machine, Virtualization
-from hostkit.facts.modules import MODULES, Modules, ModuleState, parse_proc_modules
+from hostkit.facts.modules import (
+    MODULES,
+    Modules,
+    ModuleState,
+    parse_modprobe,
+    parse_proc_modules,
+)
 from hostkit.host.answer import Unreadable
 from tests.fakes import make_facts
 
@@ -137,3 +143,47 @@ def test_any_text(content: str, data: bytes, name: str) -> None:
     except ValueError:
         pass
     assert Modules(None, data, data, True, False, "").state(name) in ModuleState
+
+
+HARDENED = (
+    "# CIS\ninstall dm-thin-pool /bin/false\ninstall overlay /bin/true\nblacklist xt_addrtype\n"
+)
+
+
+def test_what_modprobe_is_told_not_to_load_is_missing_unless_it_is_loaded() -> None:
+    found = modules({**HOST, "/etc/modprobe.d/cis.conf": HARDENED})
+    assert found.state("dm_thin_pool") is ModuleState.MISSING
+    assert found.state("overlay") is ModuleState.LOADED
+    assert found.state("xt_addrtype") is ModuleState.LOADABLE  # `modprobe NAME` does load it
+    blocked = found.blocked_by("dm-thin-pool")
+    assert blocked is not None
+    assert (blocked.file, blocked.line) == ("/etc/modprobe.d/cis.conf", 2)
+
+
+def test_a_file_of_the_administrator_hides_the_package_s() -> None:
+    files = {
+        **HOST,
+        "/usr/lib/modprobe.d/cis.conf": HARDENED,
+        "/etc/modprobe.d/cis.conf": "# nothing is forbidden\n",
+        "/etc/modprobe.d/old.conf.bak": HARDENED,
+    }
+    assert modules(files).blocked == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "install dm-thin-pool /sbin/modprobe -i dm-thin-pool",
+        "install dm_thin_pool",
+        "#install x true",
+    ],
+)
+def test_an_install_line_that_loads_is_no_ban(line: str) -> None:
+    found = modules({**HOST, "/etc/modprobe.d/x.conf": f"{line}\n"})
+    assert found.state("dm_thin_pool") is ModuleState.LOADABLE
+
+
+@given(st.text())
+def test_any_modprobe_file_is_read(content: str) -> None:
+    for one in parse_modprobe(content, "f"):
+        assert one.words.startswith("install ")

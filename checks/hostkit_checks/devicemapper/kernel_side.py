@@ -52,6 +52,7 @@ def device_mapper(facts: Facts) -> Iterator[Outcome]:
         states["dm_thin_pool"] = ModuleState.LOADED
     missing = next((name for name, state in states.items() if state is ModuleState.MISSING), "")
     if missing:
+        blocked = modules.blocked_by(missing) if modules else None
         what = "device-mapper" if missing == "dm_mod" else "thin pools (dm_thin_pool)"
         yield Finding(
             problem="dm-module-missing",
@@ -60,7 +61,11 @@ def device_mapper(facts: Facts) -> Iterator[Outcome]:
             + (": devicemapper cannot start" if use.used else ""),
             evidence=(
                 Evidence(MISC, "" if registered else "no line device-mapper"),
-                Evidence(modules.folder if modules else "", f"no {missing}.ko, loaded or on disk"),
+                Evidence(blocked.file, blocked.words, blocked.line)
+                if blocked
+                else Evidence(
+                    modules.folder if modules else "", f"no {missing}.ko, loaded or on disk"
+                ),
                 *(use.evidence if use.used else ()),
             ),
             params=(("kernel", "lacks-it"), ("module", missing)),

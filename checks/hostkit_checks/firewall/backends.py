@@ -139,16 +139,27 @@ def _judge(
             problem=problem,
             severity=severity,
             summary=f"kernel {release} has no {', '.join(lacking)}",
-            evidence=tuple(
-                Evidence(source, f"{name}: neither loaded, built in nor loadable")
-                for name in lacking
-            ),
-            params=(("modules", " ".join(lacking)),),
+            evidence=tuple(_why_lacking(modules, name, source) for name in lacking),
+            params=(("modules", " ".join(lacking)), *_forbidden(modules, lacking)),
         )
     elif unsure:
         yield Unknown(f"{source}: cannot tell whether the kernel has {', '.join(unsure)}")
     else:
         yield Passed("every module that the rules need is there")
+
+
+def _why_lacking(modules: Modules, name: str, source: str) -> Evidence:
+    blocked = modules.blocked_by(name)
+    if blocked is not None:
+        return Evidence(blocked.file, blocked.words, blocked.line)
+    return Evidence(source, f"{name}: neither loaded, built in nor loadable")
+
+
+def _forbidden(modules: Modules, lacking: list[str]) -> tuple[tuple[str, str], ...]:
+    """For the remedy: the first line of modprobe.d that forbids one of them."""
+    for blocked in filter(None, map(modules.blocked_by, lacking)):
+        return (("blocked", "yes"), ("file", blocked.file), ("line", str(blocked.line)))
+    return (("blocked", "no"),)
 
 
 def _available(modules: Modules, names: tuple[str, ...]) -> bool:

@@ -18,7 +18,7 @@ from hostkit.facts.fact import Facts
 from hostkit.facts.filesystems import KERNEL_FILESYSTEMS, DType
 from hostkit.facts.graphdrivers import DOCKER_VERSION, has_driver, written
 from hostkit.facts.kernel import KERNEL, OSRELEASE
-from hostkit.facts.modules import MODULES, ModuleState
+from hostkit.facts.modules import MODULES, Blocked, Modules, ModuleState
 from hostkit.facts.overlay import (
     EL7_SUPPORTED,
     GOOD,
@@ -95,29 +95,45 @@ def overlay_module(facts: Facts) -> Iterator[Outcome]:
     elif state is not ModuleState.MISSING and not modules.loading_disabled:
         yield Passed(f"overlay is {state}")
     else:
-        yield from _missing(facts, modules.folder, modules.directory_missing)
+        yield from _missing(facts, modules)
 
 
 def _another(chosen: Choice) -> str:
     return f"the storage driver is {chosen.driver or 'not yet chosen, and no overlay'}"
 
 
-def _missing(facts: Facts, folder: str, directory_missing: bool) -> Iterator[Outcome]:
+def _missing(facts: Facts, modules: Modules) -> Iterator[Outcome]:
     chosen = choice(facts)
     if not chosen.overlay:
         yield NotApplicable(_another(chosen))
         return
-    why = "and its modules are gone from the disk" if directory_missing else "nor can it be loaded"
+    blocked = modules.blocked_by("overlay")
+    if blocked is not None:
+        why = f"and {blocked.file} forbids to load it"
+        seen = Evidence(blocked.file, blocked.words, blocked.line)
+    elif modules.directory_missing:
+        why = "and its modules are gone from the disk"
+        seen = Evidence(modules.folder, "does not exist")
+    else:
+        why, seen = "nor can it be loaded", Evidence(modules.folder, "no overlay.ko in it")
     yield Finding(
         problem="overlay-module-missing",
         severity=Severity.ERROR,
-        summary=f"the running kernel knows no overlay, {why}",
+        summary=f"the running kernel knows no overlay, {why}"[:100],
         evidence=(
             Evidence("/proc/filesystems", "no line `nodev overlay`"),
-            Evidence(folder, "does not exist" if directory_missing else "no overlay.ko in it"),
+            seen,
             *chosen.evidence,
         ),
+        params=_forbidden(blocked),
     )
+
+
+def _forbidden(blocked: Blocked | None) -> tuple[tuple[str, str], ...]:
+    """For the remedy: the line to be taken out, or that there is none."""
+    if blocked is None:
+        return (("blocked", "no"),)
+    return (("blocked", "yes"), ("file", blocked.file), ("line", str(blocked.line)))
 
 
 @check(
