@@ -59,7 +59,7 @@ class LayerStore:
         self.read_only = read_only
         self._image = f"{root}/image/{driver.name}"
         self._folder = f"{self._image}/layerdb"
-        self._staging = f"{self._folder}/tmp"
+        self._staging = f"{self._folder}/tmp"  # noqa: S108 - not the /tmp of everybody
         if not read_only:
             for folder in (f"{self._folder}/sha256", f"{self._folder}/mounts", self._staging):
                 os.makedirs(folder, mode=0o700, exist_ok=True)
