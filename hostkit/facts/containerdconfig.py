@@ -6,7 +6,8 @@ one counts over an earlier one. Lists of the outermost level are joined. Of `plu
 `proxy_plugins`, `stream_processors`) containerd 1.x takes the whole section of a plugin from
 the last file that has it, 2.0 and later merge sections key by key (containerd#9982); what
 else is empty, 0 or false takes nothing away. containerd 2.x looks for a relative pattern in
-the folder of the file that imports it, 1.x in its working folder, which systemd makes /.
+the folder of the file that imports it, 1.x in its working folder, which systemd makes /. A
+file that is imported by its name and not there keeps 1.x from starting; 2.x reads no further.
 
 A containerd that dockerd starts by itself has a file that dockerd writes anew at each start,
 /run/docker/containerd/containerd.toml; it counts only where no other containerd runs.
@@ -26,10 +27,11 @@ from hostkit.host.base import Host
 from hostkit.value import NamedTuple
 
 DEFAULT_FILE = "/etc/containerd/config.toml"
-# The part that a kubelet talks to, as the first, second and third version of the file call
-# it. From the third on its keys lie in two plugins, one for containers and one for images.
-CRI = ("io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri", "cri")
-_CRI_IMAGES = "io.containerd.cri.v1.images"
+# The part that a kubelet talks to, as the first and the second version of the file call it,
+# and the two plugins, of containers and of images, that have its keys from the third on.
+_SHORT, _LONG = "cri", "io.containerd.grpc.v1.cri"
+_PARTS = ("io.containerd.cri.v1.runtime", "io.containerd.cri.v1.images")
+_SECOND, _THIRD = 2, 3
 _MERGES_SECTIONS = (2,)
 _SECTIONS = ("plugins", "proxy_plugins", "stream_processors")
 _DOCKERS = ("/run/docker/", "/var/run/docker/")
@@ -53,17 +55,22 @@ class ContainerdConfig(NamedTuple):
         return next((one for one in found if one is not None), None)
 
     def _plugins(self) -> tuple[str, ...]:
-        """1.x takes a file of the first version by its word: it knows the short name alone."""
-        if self.old and self.version < 2:  # noqa: PLR2004 - the second version of the format
-            return ("cri",)
-        return (*CRI, _CRI_IMAGES)
+        """The names that count; what stands under another is passed over without an error.
+
+        As `containerd config dump` of 1.7.24 and 2.1.9 tells it.
+        """
+        if self.version >= _THIRD:
+            return _PARTS
+        if self.version == _SECOND:
+            return (*_PARTS, _LONG)
+        return {True: (_SHORT,), False: _PARTS, None: (*_PARTS, _SHORT)}[self.old]
 
     @property
     def cri_disabled(self) -> Setting | None:
         """`disabled_plugins` when the plugin for kubelets is among them."""
         setting = self.layers.get("disabled_plugins")
         names = setting.value if setting and isinstance(setting.value, tuple) else ()
-        return setting if any(name in (*CRI, _CRI_IMAGES) for name in names) else None
+        return setting if any(name in (_SHORT, _LONG, *_PARTS) for name in names) else None
 
     @property
     def systemd_cgroup(self) -> Setting | None:
@@ -76,7 +83,7 @@ class ContainerdConfig(NamedTuple):
         used = self._plugins()
         return tuple(
             setting
-            for plugin in CRI
+            for plugin in (_LONG, _SHORT)
             if plugin not in used
             for setting in self.layers.under("plugins", plugin)
         )
@@ -141,9 +148,11 @@ def _read(toml: TomlFiles, path: str, old: bool) -> _Read:
             flaws += [Flaw(one, file.fault)] if file.fault else []
             imports = next((s for s in file.settings if s.key == "imports"), None)
             pending += [(name, imports) for name in _imported(toml.host, one, imports, old)]
-        elif importer is not None:
+        elif importer is not None and old:
             missing = Fault(f"it imports {one}, which is not there", importer.line, 0, one)
             flaws.append(Flaw(importer.source, missing))
+        else:  # 2.x stops reading there, and goes on with what it has
+            break
     return _Read(tuple(files), tuple(flaws), tuple(unreadable))
 
 
@@ -252,8 +261,8 @@ def _gather(facts: Facts) -> Answer[ContainerdConfig]:
         return answer
     # Asked for only where it matters: it may cost a run of `containerd --version`.
     version = answer.value.get("version")
-    second = version and isinstance(version.value, int) and version.value > 1
-    engine = None if second or not answer.value.under("plugins") else facts.known(CONTAINERD)
+    first = version is None or version.value == 1
+    engine = facts.known(CONTAINERD) if first and answer.value.under("plugins") else None
     old = engine.version < _MERGES_SECTIONS if engine and engine.version else None
     return Known(ContainerdConfig(answer.value, old), answer.source)
 

@@ -86,12 +86,18 @@ def test_a_version_that_is_not_known_matters_only_when_it_matters() -> None:
 
 
 def test_what_is_imported_and_not_there_is_a_flaw_with_the_line_of_the_import() -> None:
-    layers = facts({DEFAULT_FILE: '\nimports = ["gone.toml"]\n'}).value(CONTAINERD_LAYERS)
+    importing = {
+        DEFAULT_FILE: '\nimports = ["gone.toml", "/there.toml"]\n',
+        "/there.toml": "root = '/x'\n",
+    }
+    layers = facts(importing, (1, 7)).value(CONTAINERD_LAYERS)
     ((path, fault),) = layers.flaws
     assert (path, fault.line) == (DEFAULT_FILE, 2)
     assert "/etc/containerd/gone.toml" in fault.message
     pattern = {DEFAULT_FILE: 'imports = ["/gone/*.toml"]\n'}  # may match nothing
-    assert facts(pattern).value(CONTAINERD_LAYERS).flaws == ()
+    assert facts(pattern, (1, 7)).value(CONTAINERD_LAYERS).flaws == ()
+    later = facts(importing, (2, 1)).value(CONTAINERD_LAYERS)
+    assert (later.files, later.flaws) == ((DEFAULT_FILE,), ())
 
 
 def test_imports_in_a_circle_and_without_end() -> None:

@@ -10,7 +10,7 @@ from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.finding import Finding, NotApplicable, Outcome, Passed, Severity, Unknown
 from hostkit.diagnosis.runner import run_checks
 from hostkit.facts.containerdconfig import DEFAULT_FILE
-from hostkit.facts.engine import PODMAN, Engine
+from hostkit.facts.engine import CONTAINERD, PODMAN, Engine
 from hostkit.facts.graphdrivers import DOCKER_VERSION
 from hostkit.facts.limits import ENGINE_LIMITS, LIMITS, Limits, Used
 from hostkit.facts.machine import MACHINE, Machine, Virtualization
@@ -80,6 +80,19 @@ def test_short_names_of_plugins_from_the_second_version_on() -> None:
     assert isinstance(outcomes(containerd_config, {DEFAULT_FILE: disabled})[0], Passed)
     long = 'version = 3\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
     assert isinstance(outcomes(containerd_config, {DEFAULT_FILE: long})[0], Passed)
+
+
+@pytest.mark.parametrize(
+    ("containerd", "version", "refused"),
+    [((1, 7, 28), 3, True), ((1, 7, 28), 2, False), ((2, 1), 3, False), ((2, 1), 4, True),
+     ((2, 3), 4, False)],
+)  # fmt: skip
+def test_a_file_that_a_later_containerd_wrote(
+    containerd: tuple[int, ...], version: int, refused: bool
+) -> None:
+    given = {CONTAINERD: Engine("containerd", containerd, "x", "containerd.io")}
+    (found,) = outcomes(containerd_config, {DEFAULT_FILE: f"version = {version}\n"}, given)
+    assert isinstance(found, Finding) is refused
 
 
 @pytest.mark.parametrize(

@@ -180,18 +180,28 @@ def test_what_containerd_imports_counts_and_is_named() -> None:
 
 
 def test_a_file_of_the_first_version_does_not_know_the_long_name_of_the_plugin() -> None:
-    """containerd 1.x passes over what looks right: containerd#5237."""
+    """It passes over what looks right (containerd#5237), as was seen with 1.7.24 and 2.1.9."""
+    config = "/etc/containerd/config.toml"
     table = 'plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options'
     files = {
         **V2,
         **NODE,
         "/usr/bin/containerd": "",
-        "/etc/containerd/config.toml": f"[{table}]\nSystemdCgroup = true\n",
+        config: f"[{table}]\nSystemdCgroup = true\n",
     }
     old = {CONTAINERD: Engine("containerd", (1, 7, 28), "1.7.28", "containerd.io")}
-    assert "version = 2" in finding(cgroup_driver, files, old).evidence[2].excerpt
+    assert (
+        "ignored in a file of version 1" in finding(cgroup_driver, files, old).evidence[2].excerpt
+    )
+    short = {**files, config: files[config].replace('"io.containerd.grpc.v1.cri"', "cri")}
+    assert isinstance(outcome(cgroup_driver, short, old), Passed)
     new = {CONTAINERD: Engine("containerd", (2, 1), "2.1", "containerd.io")}
-    assert isinstance(outcome(cgroup_driver, files, new), Passed)
+    for passed_over in (files, short):
+        assert isinstance(outcome(cgroup_driver, passed_over, new), Finding)
+    second = {**files, config: f"version = 2\n{files[config]}"}
+    assert isinstance(outcome(cgroup_driver, second, new), Passed)
+    third = {**files, config: f"version = 3\n{files[config]}"}
+    assert isinstance(outcome(cgroup_driver, third, new), Finding)
 
 
 def test_ports_that_somebody_has() -> None:

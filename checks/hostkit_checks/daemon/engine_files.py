@@ -16,6 +16,7 @@ from hostkit.diagnosis.finding import (
 )
 from hostkit.facts.containerdconfig import CONTAINERD_LAYERS
 from hostkit.facts.daemonjson import Setting, shown
+from hostkit.facts.engine import CONTAINERD, Engine
 from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.podmanconfig import (
     CONTAINERS_CONF,
@@ -32,6 +33,8 @@ from hostkit.host.answer import Absent, Known, Unreadable
 _PODMAN = "podman-config-invalid"
 _CONTAINERD = "containerd-config-invalid"
 _SECOND = 2  # from this version of config.toml on, plugins have long names
+# The latest version of config.toml that a containerd knows.
+_FORMATS = (((2, 3), 4), ((2,), 3), ((1, 3), 2))
 _WITHOUT_CNI = (5,)  # netavark alone, unless whoever built it chose otherwise
 _MANAGERS = ("systemd", "cgroupfs")
 _BACKENDS = ("netavark", "cni")
@@ -69,14 +72,16 @@ def storage_conf(facts: Facts) -> Iterator[Outcome]:
     "containerd-config",
     title="Does containerd understand config.toml and what that imports?",
     problems=(_CONTAINERD,),
-    uses=(CONTAINERD_LAYERS,),
+    uses=(CONTAINERD_LAYERS, CONTAINERD),
     profiles=("docker", "kubernetes"),
 )
 def containerd_config(facts: Facts) -> Iterator[Outcome]:
     """One fault anywhere, and containerd does not start, nor does dockerd."""
     layers = facts.known(CONTAINERD_LAYERS)
-    short = tuple(_short_names(layers)) if layers and not layers.flaws else ()
-    yield from short or _files(facts, CONTAINERD_LAYERS, _CONTAINERD, Severity.ERROR)
+    found: tuple[Finding, ...] = ()
+    if layers is not None and not layers.flaws:
+        found = (*_short_names(layers), *_too_new(layers, facts.known(CONTAINERD)))
+    yield from found or _files(facts, CONTAINERD_LAYERS, _CONTAINERD, Severity.ERROR)
 
 
 def _files(facts: Facts, fact: Fact[Layers], problem: str, severity: Severity) -> Iterator[Outcome]:
@@ -126,6 +131,23 @@ def _short_names(layers: Layers) -> Iterator[Finding]:
                 ),
                 params=(("file", setting.source),),
             )
+
+
+def _too_new(layers: Layers, engine: Engine | None) -> Iterator[Finding]:
+    """A file that a later containerd wrote: "unsupported config version `3`"."""
+    version = layers.get("version")
+    if version is None or not isinstance(version.value, int) or not (engine and engine.version):
+        return
+    latest = next((format for since, format in _FORMATS if engine.version >= since), 1)
+    if version.value > latest:
+        yield Finding(
+            problem=_CONTAINERD,
+            severity=Severity.ERROR,
+            summary=f"the file is of version {version.value}, containerd {engine.version_text[:20]}"
+            f" knows {latest} at most",
+            evidence=(Evidence(version.source, shown(version), version.line),),
+            params=(("file", version.source),),
+        )
 
 
 @check(

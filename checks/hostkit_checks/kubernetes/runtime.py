@@ -128,7 +128,11 @@ def _written(source: str, config: ContainerdConfig | None) -> tuple[Evidence, ..
     return (
         nothing,
         *(
-            Evidence(one.source, f"ignored without `version = 2`: {shown(one)}", one.line)
+            Evidence(
+                one.source,
+                f"ignored in a file of version {config.version if config else 1}: {shown(one)}",
+                one.line,
+            )
             for one in ignored
         ),
     )
