@@ -7,13 +7,13 @@ from typing import Any
 
 from hostkit import text
 from hostkit.facts.fact import Fact, Facts, parsed, refuse
-from hostkit.facts.routes import ROUTES, Network, Routes
+from hostkit.facts.routes import ROUTES, Network, Route, Routes
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
 from hostkit.value import NamedTuple
 
 _FOLDER = "/sys/class/net"
-_LIMIT = 4096  # links; beyond it something other than containers is wrong
+_LIMIT = 16384  # links; a bridge takes 1023, a host with more than this is no host of containers
 _LOOPBACK_TYPE = "772"  # ARPHRD_LOOPBACK
 _DOCKER_BRIDGE_ID = 12  # hex digits of a network's id behind br-
 
@@ -211,10 +211,14 @@ def _gather_addresses(facts: Facts) -> Answer[tuple[Address, ...]]:
 
 def _placed(content: str, routes: Routes) -> Iterator[Address]:
     """Each address with the narrowest network that is on a link itself."""
-    on_link = [route for route in routes.all if not route.gateway and route.network.length]
-    on_link.sort(key=lambda route: -route.network.length)
+    on_link: dict[Network, Route] = {}
+    for route in routes.all:
+        if not route.gateway and route.network.length:
+            on_link.setdefault(route.network.whole, route)
+    lengths = sorted({network.length for network in on_link}, reverse=True)
     for address in parse_fib_trie(content):
-        route = next((r for r in on_link if r.network.contains(address)), None)
+        holding = (on_link.get(Network(address, length).whole) for length in lengths)
+        route = next(filter(None, holding), None)
         if route is not None:
             yield Address(route.link, Network(address, route.network.length))
         else:

@@ -38,6 +38,11 @@ class Network(NamedTuple):
         """The bits that all addresses of the network share."""
         return _ALL << (_BITS - self.length) & _ALL
 
+    @property
+    def whole(self) -> "Network":
+        """The network of an address: its first address, with the same length."""
+        return Network(self.address & self.mask, self.length)
+
     def contains(self, address: int) -> bool:
         """Whether an address lies in the network."""
         return address & self.mask == self.address & self.mask

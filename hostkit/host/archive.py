@@ -16,7 +16,7 @@ from hostkit import files, text
 from hostkit.errors import InputError
 from hostkit.value import NamedTuple
 
-MEMBER_COUNT = 50_000
+MEMBER_COUNT = 200_000
 MEMBER_BYTES = 64 << 20
 TOTAL_BYTES = 512 << 20
 _BLOCK = 512

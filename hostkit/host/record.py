@@ -19,6 +19,9 @@ from hostkit.host.questions import CODECS, MANIFEST, MANIFEST_BYTES, SCHEMA, Que
 from hostkit.host.redact import redact, redact_json, redact_text
 
 TOTAL_BYTES = 256 << 20  # far below what a reader accepts
+_HEAD_BYTES = 1000  # the manifest's own fields
+_COMMA = 2  # between two entries
+_LEFT_OUT = "left out: the snapshot would be too large"
 
 
 class Recorder:
@@ -107,7 +110,7 @@ def write_snapshot(recorder: Recorder, path: str) -> int:
 def pack(recorder: Recorder) -> tuple[bytes, int]:
     """The snapshot's bytes without secrets, and how many were taken out."""
     manifest, members = _encode(recorder)
-    head = archive.Member(MANIFEST, json.dumps(manifest, indent=1).encode())
+    head = archive.Member(MANIFEST, json.dumps(manifest).encode())
     data = archive.pack((head, *members), int(recorder.taken_at))
     return data, sum(entry["redactions"] for entry in manifest["questions"])
 
@@ -127,34 +130,50 @@ def _encode(recorder: Recorder) -> tuple[dict[str, Any], list[archive.Member]]:
 
 
 def _entries(recorder: Recorder, members: list[archive.Member]) -> Iterator[dict[str, Any]]:
-    room, places = TOTAL_BYTES, MANIFEST_BYTES // 2  # the other half: what every entry has
-    for question, recorded in recorder.answers():
-        answer = recorded
-        entry: dict[str, Any] = {"ask": question.ask, "of": question.of, "redactions": 0}
-        if isinstance(answer, Known):
-            value, blobs = CODECS[question.ask].encode(answer.value)
-            room -= sum(map(len, blobs))
-            places -= len(json.dumps(value))
-            if min(room, places) < 0 or any(len(blob) > archive.MEMBER_BYTES for blob in blobs):
-                answer = Unreadable(answer.source, "left out: the snapshot would be too large")
-            else:
-                value, entry["redactions"] = _without_secrets(question, value)
-                listed = [_member(answer.source, blob, members) for blob in blobs]
-                entry["redactions"] += sum(member["redactions"] for member in listed)
-                entry.update(value=value, members=listed)
-        entry.update(outcome(answer))
-        if "reason" in entry:  # may repeat what a program said
-            entry["reason"], entry["redactions"] = redact_text(entry["source"], entry["reason"])
-        yield entry
+    """What a reader will take of the answers; a question left out was not asked, to it."""
+    room, places = TOTAL_BYTES, MANIFEST_BYTES - _HEAD_BYTES
+    for question, answer in sorted(recorder.answers(), key=lambda kept: _of_devices(kept[0])):
+        entry, blobs = _encoded(question, answer)
+        room -= sum(map(len, blobs))
+        full = room < 0 or len(members) + len(blobs) >= archive.MEMBER_COUNT
+        if full or any(len(blob) > archive.MEMBER_BYTES for blob in blobs):
+            entry, blobs = _encoded(question, Unreadable(answer.source, _LEFT_OUT))
+        kept = [_member(entry["source"], blob, len(members) + at) for at, blob in enumerate(blobs)]
+        if blobs:
+            entry["members"] = [said for said, _ in kept]
+            entry["redactions"] += sum(said["redactions"] for said, _ in kept)
+        places -= len(json.dumps(entry)) + _COMMA
+        if places >= 0:
+            members += [member for _, member in kept]
+            yield entry
+
+
+def _of_devices(question: Question) -> bool:
+    """Whether it is one of the many about single devices, which are the last to get room."""
+    return question.of[0].startswith(("/sys/block/", "/sys/class/"))
+
+
+def _encoded(question: Question, answer: Answer[Any]) -> tuple[dict[str, Any], tuple[bytes, ...]]:
+    """The entry of the manifest, but for what is said of the bytes; and these."""
+    entry: dict[str, Any] = {"ask": question.ask, "of": question.of, "redactions": 0}
+    blobs: tuple[bytes, ...] = ()
+    if isinstance(answer, Known):
+        value, blobs = CODECS[question.ask].encode(answer.value)
+        entry["value"], entry["redactions"] = _without_secrets(question, value)
+        entry["members"] = []
+    entry.update(outcome(answer))
+    if "reason" in entry:  # may repeat what a program said
+        entry["reason"], entry["redactions"] = redact_text(entry["source"], entry["reason"])
+    return entry, blobs
 
 
 def _without_secrets(question: Question, value: Any) -> tuple[Any, int]:
     return redact_json(question.of[0], value) if question.ask == "native" else (value, 0)
 
 
-def _member(source: str, blob: bytes, members: list[archive.Member]) -> dict[str, Any]:
+def _member(source: str, blob: bytes, at: int) -> tuple[dict[str, Any], archive.Member]:
     data, redactions = redact(source, blob)
-    name = f"answers/{len(members):06d}"
-    members.append(archive.Member(name, data))
+    name = f"answers/{at:06d}"
     digest = hashlib.sha256(data).hexdigest()
-    return {"name": name, "bytes": len(data), "sha256": digest, "redactions": redactions}
+    said = {"name": name, "bytes": len(data), "sha256": digest, "redactions": redactions}
+    return said, archive.Member(name, data)

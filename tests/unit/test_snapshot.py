@@ -323,3 +323,22 @@ def test_any_bytes_give_one_error(
     path.write_bytes(gzip.compress(mixed) if zipped else mixed)
     with pytest.raises(InputError):
         SnapshotHost(str(path))
+
+
+def test_more_answers_than_a_manifest_holds_leave_one_that_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is about the host itself is kept before what is about one device of thousands."""
+    monkeypatch.setattr("hostkit.host.record.MANIFEST_BYTES", 20_000)
+    monkeypatch.setattr(archive, "MEMBER_COUNT", 50)
+    devices = {f"/sys/block/loop{n}/size": "0\n" for n in range(500)}
+    recorder = Recorder(FakeHost({**devices, "/sys/kernel/x": "1\n", "/var/x": "2\n"}))
+    for path in (*devices, "/sys/kernel/x", "/var/x"):
+        recorder.read(path)
+    write_snapshot(recorder, str(tmp_path / "s"))
+    host = SnapshotHost(str(tmp_path / "s"))
+    assert isinstance(host.read("/sys/kernel/x"), Known)
+    assert isinstance(host.read("/var/x"), Known)
+    kept = [path for path in devices if isinstance(host.read(path), Known)]
+    assert 0 < len(kept) < 50
+    assert isinstance(host.read("/sys/block/loop499/size"), Unreadable)
