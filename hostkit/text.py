@@ -83,8 +83,8 @@ def wrap(text: str, cells: int) -> list[str]:
     Chinese has no blanks; like all wide characters, its may begin a line anywhere, but a comma
     or a closing bracket stays with what it follows, an opening one with what follows it.
 
-    >>> wrap("dockerd 启动时建立链（DOCKER）。", 20)
-    ['dockerd 启动时建立链', '（DOCKER）。']
+    >>> wrap("dockerd 启动时建立链（主链）。", 22)
+    ['dockerd 启动时建立链', '（主链）。']
     """
     lines: list[str] = []
     line, used = "", 0
@@ -108,7 +108,8 @@ def _pieces(word: str) -> list[str]:
         piece = pieces[-1]
         narrow = width(character) < 2 and (width(piece[-1]) < 2 or not width(character))  # noqa: PLR2004 - two cells
         tied = character in _NEVER_FIRST or piece[-1] in _NEVER_LAST
-        if narrow or (tied and not _TIED.issuperset(piece[-_TIED_MOST:])):
+        run = len(piece) >= _TIED_MOST and _TIED.issuperset(piece[-_TIED_MOST:])
+        if narrow or (tied and not run):
             pieces[-1] += character
         else:
             pieces.append(character)

@@ -49,6 +49,7 @@ def same(name: str, said: str) -> None:
     assert said == path.read_text(encoding="utf-8")
     assert [line for line in said.splitlines() if text.width(line) > 80] == []
     assert [line for line in said.splitlines() if line.lstrip()[:1] in NEVER_FIRST] == []
+    assert [line for line in said.splitlines() if line.endswith("（")] == []
 
 
 @pytest.mark.parametrize("code", ["libdevmapper-too-old", "no-swap-limit-support"])

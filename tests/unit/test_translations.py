@@ -133,6 +133,7 @@ def test_a_translated_explanation_fits_a_terminal(code: str) -> None:
     said = explain.render(CATALOGUE.get(code), "yum", ACTIONS, Style(80, say=say))
     assert [line for line in said.splitlines() if text.width(line) > 80] == []
     assert not [line for line in said.splitlines() if line.lstrip()[:1] in set("，。、；：？！）")]
+    assert not [line for line in said.splitlines() if line.endswith("（")]
 
 
 @pytest.mark.parametrize(
