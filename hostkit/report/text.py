@@ -252,7 +252,11 @@ def _past(report: Report, style: Style) -> list[str]:
     head = style.say("past (the messages are there, this host says it is over; not counted):")
     lines = hang("", head, style.width)
     for one in past:
-        lines += hang("", f"{one.finding.problem}: {one.finding.summary}", style.width, indent=2)
+        title = style.translated(one.problem.title)
+        said = f"{one.finding.problem}: {title or one.finding.summary}"
+        lines += hang("", said, style.width, indent=2)
+        if title:
+            lines += hang(style.say("seen: "), one.finding.summary, style.width, indent=4)
         for evidence in one.finding.evidence[:1]:
             lines += hang("--> ", located(evidence), style.width, indent=4)
     return lines
