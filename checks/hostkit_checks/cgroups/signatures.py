@@ -3,6 +3,7 @@
 
 from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
+from hostkit_checks.cgroups.rootless_messages import ROOTLESS
 
 SIGNATURES: tuple[Signature, ...] = (
     # dockerd up to 19.03 ends with this: no v1 devices controller. That is also what they
@@ -30,6 +31,25 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=("cgroups: cgroup mountpoint does not exist",),
         summary="containerd found no cgroup mount for a controller",
         certainty=Certainty.POSSIBLE,
+    ),
+    # containerd's cgroups library before 1.0: not one v1 mount, as on Debian 11 and Fedora 31.
+    Signature(
+        problem="cgroup-v2-unsupported",
+        anchors=("cgroups: cgroup mountpoint does not exist",),
+        summary="an old containerd found no cgroup mount: so it is on hosts with cgroup v2 only",
+        unless=("failed to create task for container",),  # dockerd 23 and later, which knows v2
+    ),
+    *(
+        Signature(
+            problem="cgroup-systemd-hierarchy-missing",
+            anchors=(anchor + "cgroups: cgroup mountpoint does not exist",),
+            summary="containerd found no hierarchy name=systemd for the container",
+            certainty=certainty,
+        )
+        for anchor, certainty in (
+            ("failed to create task for container: ", Certainty.LIKELY),
+            ("", Certainty.POSSIBLE),
+        )
     ),
     Signature(
         problem="cgroup-v1-controllers-not-mounted",
@@ -62,12 +82,7 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="kubelet found the cgroup controllers {controllers} not mounted",
         pattern=r"not mounted: \[(?P<controllers>(?!memory\])[a-z_ ]+)\]",
     ),
-    # containerd's cgroups library, three wordings of it; hosts without systemd, WSL 2.
-    Signature(
-        problem="cgroup-systemd-hierarchy-missing",
-        anchors=("cgroups: cgroup mountpoint does not exist",),
-        summary="containerd found no hierarchy name=systemd for the container",
-    ),
+    # containerd's cgroups library, two wordings of it; hosts without systemd, WSL 2.
     Signature(
         problem="cgroup-systemd-hierarchy-missing",
         anchors=("cgroup mount destination: unknown",),
@@ -80,6 +95,12 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="containerd found no hierarchy name=systemd for the container",
         pattern=r"cannot f(?:i|ou)nd cgroup mount destination(?!: unknown)",
         certainty=Certainty.POSSIBLE,
+    ),
+    # runc, told to use systemd's cgroups on a host without systemd.
+    Signature(
+        problem="cgroup-systemd-hierarchy-missing",
+        anchors=("systemd cgroup flag passed, but systemd support",),
+        summary="the engine is set to systemd's cgroups, and systemd does not run here",
     ),
     # runc, of the hierarchy itself.
     Signature(
@@ -212,6 +233,14 @@ SIGNATURES: tuple[Signature, ...] = (
         reach=120,
         unless=("does not support cgroup memory limit", "does not support memory limit"),
     ),
+    # runc 1.0 and before, told to limit memory and swap together.
+    Signature(
+        problem="no-swap-limit-support",
+        anchors=("memory.memsw.limit_in_bytes",),
+        summary="runc could not limit swap: swap accounting is off",
+        pattern=r"memory\.memsw\.limit_in_bytes[\\\"']*: (?:permission denied|no such file)",
+        reach=120,
+    ),
     # kubelet, which refuses to start (kubernetes pkg/kubelet/dockershim, until 1.23).
     Signature(
         problem="cgroup-driver-mismatch",
@@ -233,5 +262,22 @@ SIGNATURES: tuple[Signature, ...] = (
         problem="cgroup-driver-mismatch",
         anchors=("expected cgroupsPath to be of format", "slice:prefix:name"),
         summary="runc was told to use systemd's cgroups and given a path of cgroupfs",
+    ),
+    *ROOTLESS,
+    # docker info and dockerd 29, podman 5, kubelet and kubeadm 1.31, systemd 254.
+    *(
+        Signature(
+            problem="cgroup-v1-deprecated",
+            anchors=(anchor,),
+            summary="{program} warns that it will give up cgroup v1".replace("{program}", who),
+            severity=Severity.WARNING,
+        )
+        for anchor, who in (
+            ("upport for cgroup v1 is deprecated and planned to be removed", "Docker"),
+            ("Using cgroups-v1 which is deprecated", "podman"),
+            ("cgroup v1 support is in maintenance mode", "the kubelet"),
+            ("cgroups v1 support is in maintenance mode", "kubeadm"),
+            ("cgroup v1 support is deprecated and will be removed", "systemd"),
+        )
     ),
 )

@@ -58,7 +58,8 @@ CLIENT: tuple[Signature, ...] = (
     Signature(
         problem=_NO_DAEMON,
         anchors=("docker.service",),
-        pattern=r"[Uu]nit docker\.service is masked",
+        pattern=r"[Uu]nit docker\.service is masked"
+        r"|(?:start|restart|enable) docker\.service: Unit is masked",
         summary="docker.service is masked: nothing can start it",
         reach=120,
         says=(("docker", "masked"),),
@@ -66,10 +67,39 @@ CLIENT: tuple[Signature, ...] = (
     Signature(
         problem=_NO_DAEMON,
         anchors=("docker.service",),
-        pattern=r"[Uu]nit docker\.service (?:could not be found|not found)",
+        pattern=r"[Uu]nit docker\.service (?:could not be found|not found)"
+        r"|(?:start|restart) docker\.service: Unit not found",
         summary="systemd knows no docker.service: Docker is not installed, or not as a service",
         reach=120,
         says=(("docker", "absent"),),
+    ),
+    # Node.js.
+    Signature(
+        problem=_NO_DAEMON,
+        anchors=("docker.sock",),
+        pattern=r"connect (?:ENOENT|ECONNREFUSED) \S*docker\.sock",
+        summary="nobody listens on /var/run/docker.sock",
+        reach=120,
+    ),
+    # Any client on Windows, and Docker Desktop's own proxy.
+    Signature(
+        problem=_NO_DAEMON,
+        anchors=("/pipe/docker",),
+        pattern=r"open //\./pipe/docker\w*: The system cannot find the file specified",
+        summary="Docker Desktop does not run: nobody listens on its pipe",
+        reach=200,
+    ),
+    Signature(
+        problem=_NO_DAEMON,
+        anchors=("docker.raw.sock: connect: ",),
+        summary="Docker Desktop's engine does not run",
+    ),
+    # testcontainers.
+    Signature(
+        problem=_NO_DAEMON,
+        anchors=("Could not find a valid Docker environment",),
+        summary="testcontainers reaches no daemon",
+        certainty=Certainty.POSSIBLE,
     ),
     # podman's remote client.
     Signature(
@@ -92,6 +122,21 @@ CLIENT: tuple[Signature, ...] = (
         pattern=r"dial unix \S*docker\.sock: (?:connect: )?permission denied",
         summary="this user may not open the daemon's socket",
         reach=120,
+    ),
+    # Node.js; any client on Windows.
+    Signature(
+        problem=_SOCKET_RIGHTS,
+        anchors=("docker.sock",),
+        pattern=r"connect EACCES \S*docker\.sock",
+        summary="this user may not open the daemon's socket",
+        reach=120,
+    ),
+    Signature(
+        problem=_SOCKET_RIGHTS,
+        anchors=("/pipe/docker",),
+        pattern=r"open //\./pipe/docker\w*: Access is denied",
+        summary="this user may not open the daemon's pipe",
+        reach=200,
     ),
     # docker-py.
     Signature(
@@ -139,8 +184,17 @@ CLIENT: tuple[Signature, ...] = (
         anchors=("error during connect:",),
         pattern=r"https?://(?P<endpoint>[^/\s\"]+:237[56])/.{0,200}?"
         r"(?:connection refused|i/o timeout|no route to host|no such host"
-        r"|HTTP request to an HTTPS)",
+        r"|HTTP request to an HTTPS|actively refused it)",
         summary="the client asks {endpoint}, where no daemon answers",
+        reach=400,
+    ),
+    # docker CLI 1.8 to 1.12, over TCP.
+    Signature(
+        problem=_WRONG_HOST,
+        anchors=("An error occurred trying to connect:",),
+        pattern=r"https?://(?P<endpoint>[^/\s\"]+:(?:237[56]|4243))/.{0,200}?(?:connection refused"
+        r"|i/o timeout|no route to host|actively refused it|oversized record|x509:)",
+        summary="the client asks {endpoint}, where no such daemon answers",
         reach=400,
     ),
     # docker CLI 18.09 and later, over ssh.
@@ -167,7 +221,7 @@ CLIENT: tuple[Signature, ...] = (
     # docker CLI 19.03 and later.
     Signature(
         problem=_WRONG_HOST,
-        anchors=("unable to resolve docker endpoint",),
+        anchors=("nable to resolve docker endpoint",),
         summary="the client's current context names no usable endpoint",
     ),
     # docker CLI: the daemon closed the connection without an answer.
@@ -187,10 +241,29 @@ CLIENT: tuple[Signature, ...] = (
         certainty=Certainty.POSSIBLE,
         reach=300,
     ),
-    # docker run, attached to a container.
+    # docker CLI 1.8 to 1.12.
     Signature(
         problem="daemon-connection-eof",
-        anchors=("error waiting for container: unexpected EOF",),
+        anchors=("An error occurred trying to connect:",),
+        pattern=r"docker\.sock/\S+: (?:unexpected )?EOF(?!\w)",
+        summary="the daemon ended the connection without an answer",
+        certainty=Certainty.POSSIBLE,
+        reach=200,
+    ),
+    # docker events and docker run, attached to a daemon.
+    Signature(
+        problem="daemon-connection-eof",
+        anchors=("error getting events from daemon: ",),
+        pattern=r"events from daemon: (?:unexpected )?EOF(?!\w)",
+        summary="the daemon ended the connection of an attached client",
+        certainty=Certainty.POSSIBLE,
+        reach=80,
+    ),
+    Signature(
+        problem="daemon-connection-eof",
+        anchors=("error waiting for container: ",),
+        pattern=r"waiting for container: (?:unexpected )?EOF(?!\w)",
+        reach=80,
         summary="the daemon ended the connection of an attached client",
         certainty=Certainty.POSSIBLE,
     ),

@@ -5,6 +5,7 @@ from hostkit.diagnosis.finding import Certainty
 from hostkit.diagnosis.signature import Signature
 from hostkit_checks.daemon.client_messages import CLIENT
 from hostkit_checks.daemon.file_messages import FILES
+from hostkit_checks.daemon.program_messages import PROGRAMS
 
 _STALE = "stale-docker-process"
 _NO_CONTAINERD = "containerd-not-running"
@@ -104,7 +105,9 @@ _START: tuple[Signature, ...] = (
     # dockerd: the lock on a boltdb file is held by somebody else.
     Signature(
         problem=_STALE,
-        anchors=("error while opening volume store metadata database: timeout",),
+        anchors=("error while opening volume store metadata database",),
+        pattern=r"metadata database(?: \(\S+\))?: timeout",
+        reach=200,
         summary="another dockerd holds the lock on the volume database",
     ),
     # containerd 1.4 and later, each ten seconds until it gets the lock.
@@ -118,8 +121,9 @@ _START: tuple[Signature, ...] = (
     Signature(
         problem="docker-sock-not-a-socket",
         anchors=("an't create unix socket",),
-        pattern=r"an't create unix socket (?P<path>/\S+): is a directory",
-        summary="{path} is a folder",
+        pattern=r"an't create unix socket (?P<path>/\S+): (?:is a directory"
+        r"|remove \S+: (?:device or resource busy|directory not empty))",
+        summary="{path} is a folder, or something is mounted there",
     ),
     # ls -l.
     Signature(
@@ -160,6 +164,21 @@ _CONTAINERD: tuple[Signature, ...] = (
         summary="nobody listens on {socket}",
         reach=200,
     ),
+    # crictl.
+    Signature(
+        problem=_NO_CONTAINERD,
+        anchors=("make sure you are running as root and the endpoint has been started",),
+        pattern=r"unix://(?P<socket>/\S*containerd\.sock)",
+        summary="nobody answers on {socket}",
+        reach=200,
+    ),
+    # systemd's frame around it.
+    Signature(
+        problem=_NO_CONTAINERD,
+        anchors=("Failed to start containerd container runtime",),
+        summary="systemd says that containerd failed, and not why",
+        generic=True,
+    ),
     # gRPC clients of containerd. dockerd warns once at each healthy start ("Reconnecting").
     Signature(
         problem=_NO_CONTAINERD,
@@ -187,6 +206,20 @@ _DOCKER_MACHINE: tuple[Signature, ...] = (
         r"|VBoxManage(?:\.exe)? \S+ [^\n]{0,160}?failed|[Nn]ot found[^.]{0,40}VBoxManage",
         summary="VirtualBox's VBoxManage failed",
         reach=300,
+    ),
+    # VirtualBox, without its kernel modules or without the processor's help.
+    Signature(
+        problem=_MACHINE,
+        anchors=("The vboxdrv kernel module is not loaded",),
+        summary="VirtualBox's kernel modules are not loaded",
+    ),
+    Signature(
+        problem=_MACHINE,
+        anchors=("(VERR_",),
+        pattern=r"\((?P<error>VERR_(?:VMX_NO_VMX|VMX_MSR_\w+|SVM_\w+|NEM_\w+|VM_DRIVER_\w+"
+        r"|INTNET_\w+))\)",
+        summary="VirtualBox could not start a machine: {error}",
+        reach=80,
     ),
     # docker-machine, any local driver.
     Signature(
@@ -235,6 +268,12 @@ _WRAPPERS: tuple[Signature, ...] = tuple(
         ("Dependency failed for Docker Application Container Engine", ""),
         ("docker.service: Failed with result", ""),
         ("Unit docker.service entered failed state", ""),
+        ("A dependency job for docker.service failed", ""),
+        ("docker.service holdoff time over", ""),
+        ("docker.service: Scheduled restart job, restart counter is at", ""),
+        # dpkg, which starts the service it installs.
+        ('initscript docker, action "start" failed', ""),
+        ("error processing package docker", r"package docker(?:-ce|-engine|\.io) \(--configure\)"),
         ("docker.service: main process exited, code=exited", ""),
         ("docker.service: Main process exited, code=exited", ""),
         ("Docker Application Container Engine", r"Active: failed \(Result: "),
@@ -247,6 +286,7 @@ SIGNATURES: tuple[Signature, ...] = (
     *_START,
     *_CONTAINERD,
     *CLIENT,
+    *PROGRAMS,
     *_DOCKER_MACHINE,
     *_WRAPPERS,
 )

@@ -153,6 +153,26 @@ POOL: tuple[Signature, ...] = (
         r"|metadata contains errors",
         reach=1200,
     ),
+    # thin_check of thin-provisioning-tools 1.0 and later.
+    Signature(
+        "thinpool-metadata-damaged",
+        ("mapping tree contain errors",),
+        "thin_check found damage in a thin pool's metadata",
+    ),
+    Signature(
+        "thinpool-metadata-damaged",
+        ("Check of mappings failed",),
+        "thin_check found damage in a thin pool's metadata",
+    ),
+    # lvs: the fifth letter of a pool's attributes is a for an active one.
+    Signature(
+        "thinpool-inactive",
+        (" twi---",),
+        "lvs shows a thin pool that is not active",
+        pattern=r" twi---[a-zA-Z-]{3,5} ",
+        certainty=Certainty.POSSIBLE,
+        reach=80,
+    ),
     # lvscan.
     Signature(
         "thinpool-inactive",

@@ -58,6 +58,11 @@ _KERNEL: tuple[Signature, ...] = (
         ("/dev/mapper/control: open failed: No such device",),
         "device-mapper was not available in the running kernel",
     ),
+    Signature(
+        "dm-module-missing",
+        ("and kernel driver (unknown version)",),
+        "device-mapper was not available in the running kernel",
+    ),
     # The kernel, when the module of a target cannot be loaded; then dmsetup and LVM.
     Signature(
         "dm-module-missing",
@@ -178,6 +183,16 @@ _DRIVER: tuple[Signature, ...] = (
         "the volume group {group} has no room for Docker's pool",
         pattern=r"free space in volume group (?P<group>\S+) to create",
         reach=160,
+    ),
+    # lvcreate, under the storage set-up or by hand.
+    Signature(
+        "direct-lvm-misconfigured",
+        ("has insufficient free space",),
+        "the volume group {group} has no room for Docker's pool",
+        pattern=r"(?:storage-setup|docker|thin).{0,500}group \"(?P<group>[^\"]+)\" has insufficient"
+        r"|group \"(?P<other>[^\"]*docker[^\"]*)\" has insufficient"
+        r"|has insufficient free space.{0,300}(?:storage-setup|docker|thin)",
+        reach=500,
     ),
     # docker-storage-setup and container-storage-setup (RHEL, CentOS, Fedora).
     Signature(

@@ -20,7 +20,8 @@ _DOCKER_RULE = (
     r":\s*ip6?tables(?: v[\d.]+ \(\w+\))?: No chain/target/match by that name"
 )
 _OTHER_BRIDGE = (
-    r"\b(?:br0|virsh|virbr\d|lxdbr\d|lxcbr\d|vmbr\d|incusbr\d|cni0|LXD|lxc|libvirt|KVM|qemu)\b"
+    r"\b(?:LIBVIRT_\w+|br0|virsh|virbr\d|lxdbr\d|lxcbr\d|vmbr\d|incusbr\d|cni0|LXD|lxc|libvirt"
+    r"|KVM|qemu)\b"
 )
 _EXTENSION_RULE = (
     r"ip6?tables[^:]{0,120} -[AI] [A-Z-]+ [^:]{0,200}-m (?P<extension>addrtype|conntrack|"
@@ -205,6 +206,14 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"NAT chain|FILTER chain|controller|dockerd|daemon",
         summary="dockerd found no program iptables",
         reach=250,
+    ),
+    # podman's netavark.
+    Signature(
+        problem="iptables-binary-missing",
+        anchors=("netavark: ",),
+        pattern=r"netavark: .{0,60}?(?P<program>iptables|nft): No such file or directory",
+        summary="netavark found no program {program}",
+        reach=160,
     ),
     Signature(
         problem="iptables-binary-missing",

@@ -4,7 +4,65 @@
 from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
 
+_PORT = "rootless-privileged-port"
+_HELPER = "rootless-helper-missing"
+
+_PARTS: tuple[Signature, ...] = (
+    # rootlesskit of all versions, in Docker and podman; the second line in a JSON string.
+    Signature(
+        problem=_PORT,
+        anchors=("cannot expose privileged port ",),
+        pattern=r"privileged port (?P<port>\d{1,5})",
+        summary="a user's engine may not take port {port}",
+        reach=80,
+    ),
+    # pasta (podman 5) and slirp4netns.
+    Signature(
+        problem=_PORT,
+        anchors=("ailed to bind port ", "ermission denied"),
+        pattern=r"bind port (?P<port>\d{1,3}|10[01]\d|102[0-3])\b.{0,20}ermission denied",
+        summary="a user's engine may not take port {port}",
+        reach=100,
+    ),
+    # podman: slirp4netns to 4, pasta from 5 on; buildah.
+    Signature(
+        problem=_HELPER,
+        anchors=("could not find ", "the network namespace"),
+        pattern=r"could not find (?P<program>slirp4netns|pasta|rootlesskit)",
+        summary="{program}, which connects a user's containers, is not installed",
+        reach=120,
+    ),
+    Signature(
+        problem=_HELPER,
+        anchors=("executable file not found in $PATH",),
+        pattern=r"exec: [\\\"']*(?P<program>slirp4netns|pasta|passt|rootlesskit|rootlessport"
+        r"|fuse-overlayfs|vpnkit|catatonit|aardvark-dns)[\\\"']*: executable file not found",
+        summary="{program}, which a user's engine runs, is not installed",
+        reach=120,
+    ),
+    # dockerd-rootless.sh.
+    Signature(
+        problem=_HELPER,
+        anchors=("needs to be installed",),
+        pattern=r"(?:Either )?(?P<program>slirp4netns|rootlesskit|vpnkit|newuidmap)\b.{0,60}"
+        r"needs to be installed",
+        unless=("newuidmap needs",),
+        summary="{program}, which rootless Docker runs, is not installed",
+        reach=120,
+    ),
+    # containers/storage, whose configuration names it.
+    Signature(
+        problem=_HELPER,
+        anchors=("mount_program", "no such file or directory"),
+        pattern=r"mount_program [\\\"']*(?P<program>/[^\s\\\"']+)[\\\"']* does not exist"
+        r"|stat (?P<other>/\S*fuse-overlayfs): no such file",
+        summary="fuse-overlayfs, which a user's engine runs, is not installed",
+        reach=200,
+    ),
+)
+
 ROOTLESS: tuple[Signature, ...] = (
+    *_PARTS,
     # runc's libcontainer (configs/validate) for userns-remap.
     Signature(
         problem="user-namespaces-disabled",
@@ -17,6 +75,15 @@ ROOTLESS: tuple[Signature, ...] = (
         anchors=("ailed to unshare namespaces",),
         summary="runc could not make a user namespace",
         pattern=r"unshare namespaces: (?:Invalid argument|No space left)",
+        reach=120,
+    ),
+    # runc 1.0 rc: the lines of nsexec.c that give up, in unshare(2) for a user namespace.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("running exec setns process for init caused",),
+        summary="runc could not make its namespaces, as where user namespaces are off",
+        pattern=r"for init caused \W*exit status (?:29|40)\b",
+        certainty=Certainty.POSSIBLE,
         reach=120,
     ),
     Signature(
@@ -137,6 +204,14 @@ ROOTLESS: tuple[Signature, ...] = (
         summary="{program} is not installed",
         says=(("lacks", "privilege"),),
         pattern=r"(?P<program>new[ug]idmap)[\\\"']*: executable file not found",
+        reach=120,
+    ),
+    # dockerd with userns-remap.
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("an't create ID mappings",),
+        summary="dockerd found no sub-ids for userns-remap",
+        says=(("lacks", "ids"),),
         reach=120,
     ),
     # dockerd-rootless-setuptool.sh, in what it asks root to do.

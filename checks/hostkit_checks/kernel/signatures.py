@@ -49,9 +49,10 @@ SIGNATURES: tuple[Signature, ...] = (
     # besides, the notice about binary-i386 is harmless and no package is refused.
     Signature(
         problem="host-32bit",
-        anchors=("binary-i386", "has no installation candidate"),
+        anchors=("binary-i386",),
         summary="Docker's repository has no packages for this 32-bit system",
-        pattern=r"(?:docker|containerd)[\w.-]{0,40}'? has no installation candidate",
+        pattern=r"(?:docker|containerd)[\w.-]{0,40}'? has no installation candidate"
+        r"|Unable to locate package (?:docker|containerd)",
         reach=2000,
     ),
     # docker version and docker info of a 32-bit daemon (Debian builds one).
@@ -101,6 +102,12 @@ SIGNATURES: tuple[Signature, ...] = (
         certainty=Certainty.POSSIBLE,
         unless=("aarch64", "arm64", "armv7", "linux/arm", "#!"),
     ),
+    # dockerd, of an image that has no variant for this machine.
+    Signature(
+        problem="host-32bit",
+        anchors=("no matching manifest for linux/386",),
+        summary="an image has no variant for this 32-bit system",
+    ),
     # modprobe (kmod), on a kernel whose modules were removed by an update.
     Signature(
         problem="kernel-updated-not-rebooted",
@@ -136,6 +143,51 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=("pair interfaces: operation not supported",),
         summary="the kernel could not make a veth pair: it may have been built without",
         certainty=Certainty.POSSIBLE,
+    ),
+    # podman's netavark and CNI: no veth, no bridge.
+    *(
+        Signature(
+            problem=problem,
+            anchors=(anchor,),
+            pattern=r"(?:Netlink error|veth pair): [Oo]peration not supported",
+            summary=summary,
+            certainty=certainty,
+            reach=100,
+        )
+        for anchor in ("create veth pair: ", "create bridge: ", "failed to make veth pair: ")
+        for problem, summary, certainty in (
+            (
+                "kernel-updated-not-rebooted",
+                "the kernel could not make a link: its module is not to be had",
+                Certainty.LIKELY,
+            ),
+            (
+                "kernel-config-missing-features",
+                "the kernel could not make a link: it may have been built without",
+                Certainty.POSSIBLE,
+            ),
+        )
+    ),
+    # dockerd: the kind of link is unknown to the kernel (ENOPKG, EOPNOTSUPP).
+    Signature(
+        problem="kernel-config-missing-features",
+        anchors=('Error creating default "bridge" network: ',),
+        pattern=r'"bridge" network: (?:package not installed|operation not supported)',
+        summary="the kernel could not make a bridge: it may have been built without",
+        reach=160,
+    ),
+    Signature(
+        problem="kernel-config-missing-features",
+        anchors=("error creating vxlan interface: operation not supported",),
+        summary="the kernel could not make a vxlan link for an overlay network",
+    ),
+    # runc, when it mounts what every container gets.
+    Signature(
+        problem="kernel-config-missing-features",
+        anchors=("mqueue", "to rootfs at ", "no such device"),
+        summary="the kernel has no POSIX message queues",
+        pattern=r"/dev/mqueue\W.{0,60}no such device",
+        reach=200,
     ),
     # dockerd at its start: no bridge.
     Signature(
@@ -238,6 +290,19 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"to rootfs at .{0,200}?(?:permission denied|operation not permitted)",
         certainty=Certainty.POSSIBLE,
         reach=300,
+    ),
+    # runc 1.2.8, 1.3.3 and later in LXC with AppArmor.
+    Signature(
+        problem="container-based-vps",
+        anchors=("ip_unprivileged_port_start file: ", "permission denied"),
+        summary="runc may not open a sysctl: this host is itself a container (LXC)",
+        reach=120,
+    ),
+    # apparmor_parser in a container.
+    Signature(
+        problem="container-based-vps",
+        anchors=("attempted to load a profile while confined",),
+        summary="AppArmor refused a profile: this host is itself a container",
     ),
     Signature(
         problem="container-based-vps",

@@ -46,6 +46,19 @@ _OOM: tuple[Signature, ...] = (
         summary="the container was killed for its memory",
         reach=80,
     ),
+    # systemd 243 and later, of a service; the kubelet, of the node.
+    *(
+        Signature(
+            problem="oom-killed",
+            anchors=(anchor,),
+            summary="a process was killed for memory that was not there",
+        )
+        for anchor in (
+            "has been killed by the OOM killer",
+            "Failed with result 'oom-kill'",
+            "System OOM encountered, victim process",
+        )
+    ),
     # containerd's event, in dockerd's and containerd's log.
     Signature(
         problem="oom-killed",
@@ -101,6 +114,13 @@ _INOTIFY: tuple[Signature, ...] = (
         anchors=("fsnotify", "o space left on device"),
         summary="no more inotify watches for this user (the disk is not full)",
         reach=200,
+    ),
+    # tail of coreutils.
+    Signature(
+        problem="inotify-limit",
+        anchors=("inotify resources exhausted",),
+        summary="tail found no inotify instance or watch free",
+        severity=Severity.WARNING,
     ),
     Signature(
         problem="inotify-limit",
@@ -178,8 +198,8 @@ _FILES: tuple[Signature, ...] = (
     Signature(
         problem="open-files-limit",
         anchors=("too many open files",),
-        pattern=r"(?:dockerd|docker\.sock|containerd|runc)[^;]{0,300}too many open files"
-        r"|Error response from daemon[^;]{0,300}too many open files",
+        pattern=r"(?:dockerd|docker\.sock|containerd|runc|OCI runtime|Error response from daemon)"
+        r"[^;]{0,300}too many open files",
         unless=("inotify", "fsnotify", "watch"),
         summary="the engine has no more file descriptors",
         severity=Severity.ERROR,
@@ -226,4 +246,37 @@ _TASKS: tuple[Signature, ...] = (
     ),
 )
 
-SIGNATURES: tuple[Signature, ...] = (*_TASKS, *_OOM, *_INOTIFY, *_CLOCK, *_FILES)
+_KEYS: tuple[Signature, ...] = (
+    # runc of all versions: "could not create", "create" (1.0), "unable to create" (1.1).
+    Signature(
+        problem="kernel-key-quota-low",
+        anchors=("create session key: disk quota exceeded",),
+        summary="the kernel gives a container no key ring: the quota of keys is used up",
+    ),
+    # crun.
+    Signature(
+        problem="kernel-key-quota-low",
+        anchors=("create keyring", "isk quota exceeded"),
+        summary="the kernel gives a container no key ring: the quota of keys is used up",
+        reach=160,
+    ),
+)
+
+_LEAK: tuple[Signature, ...] = (
+    # runc and the kernel of EL 7 before 7.7, after thousands of containers.
+    Signature(
+        problem="kernel-memory-accounting-leak",
+        anchors=("/sys/fs/cgroup/memory/", "annot allocate memory"),
+        pattern=r"mkdir /sys/fs/cgroup/memory/[^\s:]+: cannot allocate memory",
+        summary="the kernel makes no further memory cgroup, whatever memory is free",
+        reach=300,
+    ),
+    Signature(
+        problem="kernel-memory-accounting-leak",
+        anchors=("SLUB: Unable to allocate memory on node -1",),
+        summary="the kernel's slab caches of cgroups could not grow",
+        certainty=Certainty.POSSIBLE,
+    ),
+)
+
+SIGNATURES: tuple[Signature, ...] = (*_KEYS, *_LEAK, *_TASKS, *_OOM, *_INOTIFY, *_CLOCK, *_FILES)

@@ -49,7 +49,7 @@ SIGNATURES: tuple[Signature, ...] = (
         problem="bridge-nf-disabled",
         anchors=("bridge-nf-call-iptables",),
         pattern=r"bridge-nf-call-iptables(?: does not exist| contents are not set to 1|"
-        r"'?:? No such file or directory)",
+        r"'?:? [Nn]o such file or directory)",
         summary="bridge-nf-call-iptables is not there or not 1",
     ),
     # dockerd's address management, all versions since 1.9; the older words and the newer.
@@ -62,6 +62,13 @@ SIGNATURES: tuple[Signature, ...] = (
         problem="address-pool-exhausted",
         anchors=("all predefined address pools have been fully subnetted",),
         summary="dockerd found no free address pool for a network",
+    ),
+    Signature(
+        problem="address-pool-exhausted",
+        anchors=("list bridge addresses failed: ",),
+        pattern=r"bridge addresses failed: .{0,2000}?no available network",
+        summary="dockerd found no free range for its default bridge",
+        reach=2500,
     ),
     # One network whose own range is used up.
     Signature(
@@ -195,6 +202,17 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="the uplink takes {mtu} bytes and docker0 sends 1500",
         reach=900,
     ),
+    # ifconfig lists by name: docker0 comes before eth0.
+    Signature(
+        problem="mtu-mismatch",
+        anchors=("docker0", "MULTICAST"),
+        pattern=r"docker0:? (?:Link|flags).{0,300}?(?:MTU:|mtu )1500.{0,900}? "
+        r"(?:eth|en[opsx]|bond)[\w.]{0,14}:? (?:Link|flags)(?:(?! docker| veth).){0,300}?"
+        r"(?:MTU:|mtu )(?P<mtu>1[0-4]\d\d|[5-9]\d\d)\b",
+        unless=("docker0: <",),
+        summary="the uplink takes {mtu} bytes and docker0 sends 1500",
+        reach=1500,
+    ),
     # dockerd, which asks for the registry's name itself: no container has a part in it.
     Signature(
         problem="dns-resolution-failure",
@@ -257,5 +275,60 @@ SIGNATURES: tuple[Signature, ...] = (
         problem="dns-resolution-failure",
         anchors=("connection timed out; no servers could be reached",),
         summary="no name server answered",
+    ),
+    # curl; apk; wget of GNU.
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("Resolving timed out after",),
+        summary="no name server answered in time",
+    ),
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=(": DNS lookup error",),
+        summary="apk could not resolve a name",
+    ),
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("dl-cdn.alpinelinux.org",),
+        pattern=r"alpinelinux\.org\S{0,100}: temporary error \(try again later\)",
+        summary="apk could not fetch its index: mostly a name that does not resolve",
+        certainty=Certainty.POSSIBLE,
+        reach=200,
+    ),
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("unable to resolve host address",),
+        summary="wget could not resolve a name",
+        certainty=Certainty.POSSIBLE,
+    ),
+    # ping, wget and nslookup of busybox and others, of a name with a domain.
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=(": bad address '",),
+        pattern=r"(?:ping|wget|nslookup|nc): bad address '(?P<name>[\w-]+(?:\.[\w-]+)+)'",
+        summary="a container could not resolve {name}",
+        reach=120,
+    ),
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=(": Name or service not known",),
+        pattern=r"ping: (?P<name>[\w-]+(?:\.[\w-]+)+): Name or service",
+        summary="the name {name} could not be resolved",
+        certainty=Certainty.POSSIBLE,
+        reach=120,
+    ),
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("server can't find ",),
+        pattern=r"server can't find (?P<name>[\w.-]+): (?:SERVFAIL|REFUSED)",
+        summary="the name server refused to look up {name}",
+        reach=120,
+    ),
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("nslookup: can't resolve '",),
+        pattern=r"can't resolve '(?P<name>(?!\(null\))[\w-]+(?:\.[\w-]+)+)'",
+        summary="a container could not resolve {name}",
+        reach=120,
     ),
 )

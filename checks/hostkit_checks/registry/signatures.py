@@ -46,6 +46,7 @@ _NETWORK: tuple[Signature, ...] = (
     _unreachable("i/o timeout", "i/o timeout", "lookup "),
     _unreachable("connection refused", "connect: connection refused", "lookup "),
     _unreachable("no route to host", "no route to host"),
+    _unreachable("connection timed out", "connect: connection timed out", "lookup "),
     _unreachable("network is unreachable", "network is unreachable"),
     _unreachable("connection reset by peer", "connection reset by peer"),
     _unreachable("context deadline exceeded", "context deadline exceeded", "lookup "),
@@ -151,6 +152,15 @@ _PROXIES: tuple[Signature, ...] = (
         anchors=("Proxy Authentication Required",),
         summary="the proxy wants a user and a password that the daemon does not give",
     ),
+    # Go's net/http: a proxy that refused to connect on; nothing else ends such a line so.
+    Signature(
+        problem=_PROXY,
+        anchors=("https://",),
+        pattern=_REQUEST + r"(?P<reason>Forbidden|Bad Gateway|Service Unavailable"
+        r"|Gateway Time-?[Oo]ut|Proxy Error|Tunnel or SSL Forbidden)(?=$|[\s\"\\])",
+        summary="a proxy refused the way to {registry}: {reason}",
+        reach=300,
+    ),
     # Go's net/url, on a proxy variable that is no URL.
     Signature(
         problem=_PROXY,
@@ -199,4 +209,22 @@ _MIRRORS: tuple[Signature, ...] = (
     ),
 )
 
-SIGNATURES: tuple[Signature, ...] = (*_MIRRORS, *_NETWORK, *_TLS, *_PROXIES)
+# Docker Hub and registries like it, whoever asks.
+_LIMITS: tuple[Signature, ...] = tuple(
+    Signature(
+        problem="registry-rate-limit",
+        anchors=(anchor,),
+        pattern=pattern,
+        summary="the registry answers no more pulls for now: too many requests",
+        reach=300,
+    )
+    for anchor, pattern in (
+        ("toomanyrequests", ""),
+        ("pull rate limit", r"reached your (?:unauthenticated )?pull rate limit"),
+        ("429 Too Many Requests", r"/v2/|registry|ghcr\.io|docker|manifest|image"),
+        ("Too Many Requests (HAP429)", ""),
+        ("docker.com/increase-rate-limit", ""),
+    )
+)
+
+SIGNATURES: tuple[Signature, ...] = (*_LIMITS, *_MIRRORS, *_NETWORK, *_TLS, *_PROXIES)

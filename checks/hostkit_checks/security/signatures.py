@@ -8,7 +8,7 @@ from hostkit.diagnosis.signature import Signature
 # programs of the engines.
 _OF_CONTAINERS = (
     r"container_|svirt_lxc|svirt_sandbox|spc_t|docker|containerd|runc|podman|conmon|crio"
-    r"|/overlay2?/|unlabeled_t"
+    r"|/overlay2?/|unlabeled_t|xtables\.lock"
 )
 
 _SELINUX: tuple[Signature, ...] = (
@@ -131,11 +131,39 @@ _SECCOMP: tuple[Signature, ...] = (
     # Alpine 3.14 images: faccessat2 is refused the same way.
     Signature(
         problem="seccomp-too-old",
-        anchors=("make: /bin/sh: Operation not permitted",),
+        anchors=("Operation not permitted", "make"),
+        pattern=r"make(?:\[\d+\])?: (?:/(?:usr/)?bin/\w+|[a-z]{2,10}): Operation not permitted",
+        reach=80,
         summary="an image's shell is refused by an old seccomp profile (faccessat2)",
         severity=Severity.ERROR,
         certainty=Certainty.POSSIBLE,
     ),
 )
 
-SIGNATURES: tuple[Signature, ...] = (*_SELINUX, *_APPARMOR, *_SECCOMP)
+# Programs of new images whose calls (clone3, faccessat2, time with 64 bits) an old engine
+# refuses, in words of their own.
+_REFUSED: tuple[Signature, ...] = tuple(
+    Signature(
+        problem="seccomp-too-old",
+        anchors=(anchor,),
+        pattern=pattern,
+        summary=f"a new image's {who} is refused a system call by an old seccomp profile",
+        certainty=Certainty.POSSIBLE,
+        reach=200,
+    )
+    for anchor, pattern, who in (
+        ("uv_thread_create(", r"WorkerThreadsTaskRunner", "node"),
+        ("Error creating thread: Operation not permitted", "", "program"),
+        ("getaddrinfo() thread failed to start", "", "curl"),
+        ("Fatal Python error: ", r"can't initialize time", "python"),
+        ("RuntimeError: can't start new thread", "", "python"),
+        ("failed to create thread: Operation not permitted", "", "program"),
+        (
+            "At least one invalid signature was encountered",
+            r"(?:debian|ubuntu)\S*/? \w+(?:-\w+)? InRelease",
+            "apt",
+        ),
+    )
+)
+
+SIGNATURES: tuple[Signature, ...] = (*_REFUSED, *_SELINUX, *_APPARMOR, *_SECCOMP)

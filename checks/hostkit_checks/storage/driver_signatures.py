@@ -48,7 +48,9 @@ _AUFS = (
     # aufs itself, in dmesg, when dockerd tries the option.
     Signature(
         problem="aufs-dirperm1-unsupported",
-        anchors=('unknown option "dirperm1"',),
+        anchors=("unknown option ", "dirperm1"),
+        pattern=r'unknown option "?dirperm1\b',
+        reach=80,
         summary="the kernel's aufs does not know the option dirperm1",
         severity=Severity.WARNING,
     ),
@@ -98,8 +100,18 @@ _CHOICE = (
     ),
     Signature(
         problem="storage-driver-mismatch",
-        anchors=("graph driver name", "does not match our graph driver name"),
+        anchors=("does not match our ", "graph driver"),
+        pattern=r"database (?:storage )?graph driver .{1,60}? does not match our",
+        reach=120,
         summary="podman's database names another storage driver than the configuration",
+    ),
+    # dockerd, whose options are devicemapper's and whose driver is another.
+    Signature(
+        problem="storage-driver-mismatch",
+        anchors=("nknown option dm.",),
+        pattern=r"(?<!devmapper: )(?<!devicemapper: )[Uu]nknown option dm\.(?P<option>\w+)",
+        summary="dockerd was given devicemapper's option dm.{option} for another driver",
+        reach=100,
     ),
     # dockerd 1.13 to 23.0: a name that this build does not know.
     Signature(
@@ -192,4 +204,11 @@ _CHOICE = (
     ),
 )
 
-DRIVER_SIGNATURES: tuple[Signature, ...] = (*_AUFS, *_CHOICE)
+# podman and buildah as an ordinary user.
+_NETWORK_FS = Signature(
+    problem="backing-fs-unsupported",
+    anchors=("network file system with user namespaces is not supported",),
+    summary="a user's images lie on a network file system, which takes no user namespaces",
+)
+
+DRIVER_SIGNATURES: tuple[Signature, ...] = (*_AUFS, *_CHOICE, _NETWORK_FS)

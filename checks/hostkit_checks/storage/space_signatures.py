@@ -42,7 +42,47 @@ _ANYWHERE = (
     _FULL + r"|/(?!snap/|boot|media/|mnt/cdrom|cdrom|run/)\S*(?:docker|data|home|mnt|opt|srv)\S*) "
 )
 
+_READ_ONLY = "filesystem-read-only"
+
+_WRITES: tuple[Signature, ...] = (
+    # ext4 and btrfs, after an error; XFS stops altogether.
+    *(
+        Signature(
+            problem=_READ_ONLY,
+            anchors=(anchor,),
+            pattern=pattern,
+            summary="the kernel stopped all writing to {device} after an error",
+            reach=160,
+        )
+        for anchor, pattern in (
+            ("emounting filesystem read-only", r"\((?P<device>[\w!.-]{1,40})\): [Rr]emounting"),
+            ("forced readonly", r"BTRFS.{0,40}\(device (?P<device>[\w!.-]{1,40}).{0,40}forced"),
+            ("hutting down filesystem", r"XFS \((?P<device>[\w!.-]{1,40})\): .{0,120}[Ss]hutting"),
+            ("Filesystem has been shut down", r"XFS \((?P<device>[\w!.-]{1,40})\)"),
+        )
+    ),
+    # Engines. A container's own files may be read-only by wish, and so may a bind mount.
+    Signature(
+        problem=_READ_ONLY,
+        anchors=("ead-only file system",),
+        pattern=r"(?P<path>/[^\s:]*(?:/docker/(?:tmp|overlay2?|aufs|containers|image|network"
+        r"|swarm|volumes|buildkit)|/containerd/|/containers/storage/|GetImageBlob"
+        r"|docker-builder)[^\s:]*): read-only file system",
+        unless=("/rootfs/", "mount source path"),
+        summary="{path} cannot be written: its file system is read-only",
+        reach=300,
+    ),
+    Signature(
+        problem=_READ_ONLY,
+        anchors=("mount to /", "ead-only file system"),
+        pattern=r"error creating (?:aufs|overlay) mount to (?P<path>/[^\s:]+): read-only",
+        summary="{path} cannot be written: its file system is read-only",
+        reach=300,
+    ),
+)
+
 SPACE_SIGNATURES: tuple[Signature, ...] = (
+    *_WRITES,
     # Any program that writes below the root of an engine, and pulls.
     Signature(
         problem="docker-root-disk-full",
