@@ -231,7 +231,6 @@ def told(ranked: tuple[Ranked, ...], code: str) -> Finding:
 
 CONFIRMED = [
     (FORWARDING, "centos7-forwarding-off", "ipv4-forwarding-disabled", Severity.ERROR),
-    (FORWARDING, "centos7-hardened-sysctl", "ipv4-forwarding-disabled", Severity.ERROR),
     (PUBLISHED, "centos7-firewalld-restarted", "iptables-chains-flushed", Severity.ERROR),
     (PUBLISHED, "centos7-dnat-missing", "iptables-kernel-module-missing", Severity.ERROR),
     (
@@ -264,6 +263,17 @@ def test_the_host_confirms_what_the_text_says(
     found = ranked[0].finding
     assert (found.problem, found.certainty) == (code, Certainty.CONFIRMED)
     assert (found.severity, found.past) == (severity, False)
+
+
+def test_what_is_so_only_from_the_next_boot_on_confirms_nothing() -> None:
+    warned, past = (
+        r.finding
+        for r in on_host(FORWARDING, "centos7-hardened-sysctl")
+        if r.finding.problem == "ipv4-forwarding-disabled"
+    )
+    assert (warned.severity, warned.past) == (Severity.WARNING, False)
+    assert past.past
+    assert "1 now, and 0 from the next boot on" in past.summary
 
 
 PAST = [
