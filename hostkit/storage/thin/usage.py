@@ -46,7 +46,9 @@ class _Survey:
         """Count the blocks of data below a node for a device."""
         node = self._trees.bounded(block, POINTER, bounds, depth)
         owner = self._owners[block]
-        if owner in (device, _SEVERAL):
+        if owner == device:
+            raise self._metadata.blocks.damaged(block, "is in one tree twice")
+        if owner == _SEVERAL:
             return
         self._owners[block] = device if owner == _NOBODY else _SEVERAL
         if node.internal:
