@@ -2,14 +2,14 @@
 """What lab tests may ask for, outside a guest and inside one."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lab import inside
+from tests.lab import golden, inside
 from tests.lab.delegate import DISKS, run_file
-from tests.lab.uml import Lab
+from tests.lab.uml import Disk, Lab
 from tests.rig.tools import ToolsUnavailableError
 
 HERE = Path(__file__).parent
@@ -27,6 +27,31 @@ def lab() -> Iterator[Lab]:
         pytest.skip(f"no lab: {error}")
     with made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def thin_pool_files() -> Path:
+    """A folder with `data`, `metadata`, `metadata.xml`, `expected.json`: see golden.thin_pool."""
+    return _golden(golden.thin_pool)
+
+
+@pytest.fixture(scope="session")
+def docker_loop_lvm() -> Path:
+    """A folder with `disk` and `expected.json`: see golden.docker_loop_lvm."""
+    return _golden(golden.docker_loop_lvm)
+
+
+@pytest.fixture
+def docker_loop_lvm_disk(lab: Lab, docker_loop_lvm: Path) -> Disk:
+    """A copy of that disk for the guests of this test."""
+    return lab.disk(golden=docker_loop_lvm / golden.DISK)
+
+
+def _golden(make: Callable[[], Path]) -> Path:
+    try:
+        return make()
+    except ToolsUnavailableError as error:
+        pytest.skip(f"no lab: {error}")
 
 
 @pytest.fixture

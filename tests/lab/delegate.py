@@ -1,25 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The tests of tests/lab/guest run inside a guest: one boot a file, its results mapped back.
 
-    pytestmark = pytest.mark.lab(disks=("64M",), mem="512M")
+    pytestmark = pytest.mark.lab(disks=("64M", "docker_loop_lvm"), tools=("docker",), mem="1024M")
 
-says what the guest of a file needs: `disks` are sizes, `mem`, `timeout` for the whole file.
+says what the guest of a file needs: its disks by size, or by the name of a golden one, programs
+besides those of LVM and the file systems, memory, and the `timeout` for all of its tests.
 """
 
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pytest
 
-from tests.lab import inside
-from tests.lab.uml import ROOT, Guest, GuestLostError, Lab
-from tests.rig.tools import ToolsUnavailableError
+from tests.lab import golden, inside
+from tests.lab.uml import ROOT, Disk, Guest, GuestLostError, Lab
+from tests.rig.tools import DOCKER, IPTABLES, ToolsUnavailableError, unpack
 
 DISKS = "HOSTKIT_LAB_DISKS"
-_TIMEOUT_S = 120.0
+_TOOLS = {"docker": DOCKER, "iptables": IPTABLES}
+
+
+class _Wants(NamedTuple):
+    disks: Sequence[str] = ()
+    mem: str = "512M"
+    tools: Sequence[str] = ()
+    timeout: float = 120
+
+
+def _disk(lab: Lab, name: str) -> Disk:
+    made = golden.DISKS.get(name)
+    return lab.disk(golden=made() / golden.DISK) if made else lab.disk(name)
 
 
 def run_file(items: Sequence[pytest.Item]) -> dict[str, list[pytest.TestReport]]:
@@ -29,14 +42,13 @@ def run_file(items: Sequence[pytest.Item]) -> dict[str, list[pytest.TestReport]]
     """
     config = items[0].config
     marker = items[0].get_closest_marker("lab")
-    wants: dict[str, Any] = dict(marker.kwargs) if marker else {}
-    timeout = wants.pop("timeout", _TIMEOUT_S)
-    sizes: Sequence[str] = wants.pop("disks", ())
+    wants = _Wants(**(marker.kwargs if marker else {}))
     try:
         with Lab() as lab:
-            disks = [lab.disk(size) for size in sizes]
-            with lab.boot(disks, **wants) as guest:
-                return run_in_guest(guest, config, items, len(disks), timeout)
+            disks = [_disk(lab, name) for name in wants.disks]
+            tools = [unpack(_TOOLS[name]) for name in wants.tools]
+            with lab.boot(disks, wants.mem, tools) as guest:
+                return run_in_guest(guest, config, items, len(disks), wants.timeout)
     except ToolsUnavailableError as error:
         return {item.nodeid: [_skipped(item, f"no lab: {error}")] for item in items}
     except GuestLostError as error:

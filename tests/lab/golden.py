@@ -43,6 +43,9 @@ def docker_loop_lvm() -> Path:
     return _made("docker_loop_lvm", _make_docker_loop_lvm)
 
 
+DISKS = {"docker_loop_lvm": docker_loop_lvm}
+
+
 def expected(folder: Path) -> Any:
     """What the recipe noted of what it made."""
     return json.loads((folder / EXPECTED).read_text())

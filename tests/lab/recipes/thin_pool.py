@@ -68,7 +68,9 @@ def digest(path: str) -> str:
 
 def main(share: Path) -> None:
     scratch = share.parent / "scratch"
-    table = f"0 {sectors(DATA)} thin-pool {METADATA} {DATA} {BLOCK // SECTOR} 0 1 skip_block_zeroing"
+    table = (
+        f"0 {sectors(DATA)} thin-pool {METADATA} {DATA} {BLOCK // SECTOR} 0 1 skip_block_zeroing"
+    )
     devices: dict[int, dict[str, object]] = {}
     with Mapped("pool", table) as pool:
         make(pool, scratch)
