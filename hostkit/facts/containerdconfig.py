@@ -5,9 +5,10 @@ containerd reads its file, then the files that it imports, then theirs, each onc
 one counts over an earlier one. Lists of the outermost level are joined. Of `plugins` (and
 `proxy_plugins`, `stream_processors`) containerd 1.x takes the whole section of a plugin from
 the last file that has it, 2.0 and later merge sections key by key (containerd#9982); what
-else is empty, 0 or false takes nothing away. containerd 2.x looks for a relative pattern in
-the folder of the file that imports it, 1.x in its working folder, which systemd makes /. A
-file that is imported by its name and not there keeps 1.x from starting; 2.x reads no further.
+else is empty, 0 or false takes nothing away. containerd 1.7 and later look for a relative
+pattern in the folder of the file that imports it, 1.6 in its working folder, which systemd
+makes /. A file that is imported by its name and not there keeps 1.x from starting; 2.x reads
+no further.
 
 A containerd that dockerd starts by itself has a file that dockerd writes anew at each start,
 /run/docker/containerd/containerd.toml; it counts only where no other containerd runs.
@@ -33,6 +34,7 @@ _SHORT, _LONG = "cri", "io.containerd.grpc.v1.cri"
 _PARTS = ("io.containerd.cri.v1.runtime", "io.containerd.cri.v1.images")
 _SECOND, _THIRD = 2, 3
 _MERGES_SECTIONS = (2,)
+_PATTERNS_BESIDE = (1, 7)
 _SECTIONS = ("plugins", "proxy_plugins", "stream_processors")
 _DOCKERS = ("/run/docker/", "/var/run/docker/")
 
@@ -125,7 +127,7 @@ class _Read(NamedTuple):
     unreadable: tuple[Unreadable, ...]
 
 
-def _read(toml: TomlFiles, path: str, old: bool) -> _Read:
+def _read(toml: TomlFiles, path: str, version: tuple[int, ...]) -> _Read:
     files: list[TomlFile] = []
     flaws: list[Flaw] = []
     unreadable: list[Unreadable] = []
@@ -147,8 +149,8 @@ def _read(toml: TomlFiles, path: str, old: bool) -> _Read:
             files.append(file)
             flaws += [Flaw(one, file.fault)] if file.fault else []
             imports = next((s for s in file.settings if s.key == "imports"), None)
-            pending += [(name, imports) for name in _imported(toml.host, one, imports, old)]
-        elif importer is not None and old:
+            pending += [(name, imports) for name in _imported(toml.host, one, imports, version)]
+        elif importer is not None and version < _MERGES_SECTIONS:
             missing = Fault(f"it imports {one}, which is not there", importer.line, 0, one)
             flaws.append(Flaw(importer.source, missing))
         else:  # 2.x stops reading there, and goes on with what it has
@@ -156,14 +158,16 @@ def _read(toml: TomlFiles, path: str, old: bool) -> _Read:
     return _Read(tuple(files), tuple(flaws), tuple(unreadable))
 
 
-def _imported(host: Host, path: str, setting: Setting | None, old: bool) -> Iterator[str]:
+def _imported(
+    host: Host, path: str, setting: Setting | None, version: tuple[int, ...]
+) -> Iterator[str]:
     value = setting.value if setting else ()
     words = value if isinstance(value, tuple) and not isinstance(value, Table) else ()
     folder = path.rpartition("/")[0]
     for word in words:
         if not isinstance(word, str) or not word:
             continue
-        base = "" if old and "*" in word else folder
+        base = "" if "*" in word and version < _PATTERNS_BESIDE else folder
         absolute = _clean(word if word.startswith("/") else f"{base}/{word}")
         yield from _glob(host, absolute) if "*" in word else (absolute,)
 
@@ -237,18 +241,25 @@ def _section(key: str) -> str:
     return ""
 
 
+def _effective(
+    toml: TomlFiles, path: str, version: tuple[int, ...]
+) -> tuple[_Read, tuple[Setting, ...]]:
+    read = _read(toml, path, version)
+    return read, merge(read.files, version < _MERGES_SECTIONS)
+
+
 def _gather_layers(facts: Facts) -> Answer[Layers]:
     path = facts.value(_PATH)
     toml = TomlFiles(facts.host)
-    new, old = (_read(toml, path, is_old) for is_old in (False, True))
-    read, merged = new, merge(new.files, old=False)
-    if old != new or merge(old.files, old=True) != merged:
+    first, *others = (_effective(toml, path, one) for one in ((2,), (1, 7), (1, 6)))
+    read, merged = first
+    if any(one != first for one in others):
         engine = facts.get(CONTAINERD)
         if isinstance(engine, Unreadable):
             reason = f"how its imports are read depends on containerd's version: {engine.reason}"
             return Unreadable(path, reason)
-        if isinstance(engine, Known) and engine.value.version < _MERGES_SECTIONS:
-            read, merged = old, merge(old.files, old=True)
+        if isinstance(engine, Known):
+            read, merged = _effective(toml, path, engine.value.version)
     if not read.files and not read.unreadable:
         return Absent(path)
     names = tuple(file.path for file in read.files)

@@ -73,8 +73,8 @@ def test_containerd_1_takes_the_section_of_a_plugin_from_one_file() -> None:
     assert new.value is False
 
 
-def test_containerd_1_looks_for_a_relative_pattern_in_its_working_folder() -> None:
-    layers = facts(IMPORTING, (1, 7)).value(CONTAINERD_LAYERS)
+def test_containerd_1_6_looks_for_a_relative_pattern_in_its_working_folder() -> None:
+    layers = facts(IMPORTING, (1, 6)).value(CONTAINERD_LAYERS)
     assert layers.files == (DEFAULT_FILE, "/etc/extra.toml")
 
 
@@ -159,7 +159,7 @@ def test_a_snapshot_has_all_that_is_imported(tmp_path: Path) -> None:
     write_snapshot(recorder, str(tmp_path / "snapshot"))
     replayed = Facts(SnapshotHost(str(tmp_path / "snapshot")), given)
     assert replayed.value(CONTAINERD_CONFIG) == said
-    old = {CONTAINERD: Known(Engine("containerd", (1, 7), "x", "containerd"), "given")}
+    old = {CONTAINERD: Known(Engine("containerd", (1, 6), "x", "containerd"), "given")}
     replayed = Facts(SnapshotHost(str(tmp_path / "snapshot")), old)  # as another would read it
     assert replayed.value(CONTAINERD_LAYERS).files == (DEFAULT_FILE, "/etc/extra.toml")
 
