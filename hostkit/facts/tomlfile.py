@@ -222,8 +222,10 @@ class TomlFiles:
         """What one file says."""
         if path not in self._read:
             answer = self.host.read(path, LIMIT)
-            parsed = isinstance(answer, Known)
-            self._read[path] = Known(parse_toml(answer.value, path), path) if parsed else answer
+            if isinstance(answer, Known):
+                self._read[path] = Known(parse_toml(answer.value, path), path)
+            else:
+                self._read[path] = answer
         return self._read[path]
 
 
@@ -231,9 +233,10 @@ def whole(answer: Answer[Layers]) -> Answer[Layers]:
     """The configuration when all of it was understood: what an engine would use."""
     if not isinstance(answer, Known):
         return answer
-    if answer.value.unreadable:
-        return answer.value.unreadable[0]
-    for path, fault in answer.value.flaws:
+    layers: Layers = answer.value  # named: mypy loses the type of a generic tuple's field
+    if layers.unreadable:
+        return layers.unreadable[0]
+    for path, fault in layers.flaws:
         where = f"line {fault.line}: " if fault.line else ""
         return Unreadable(path, f"{where}{fault.message}")
-    return answer if answer.value.files else Absent(answer.source)
+    return answer if layers.files else Absent(answer.source)

@@ -8,6 +8,7 @@ The program only prints its configuration: nothing is started, and no file is wr
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,10 +16,10 @@ from hostkit import process
 from hostkit.facts.containerdconfig import CONTAINERD_CONFIG, CONTAINERD_LAYERS
 from hostkit.facts.daemonjson import Setting
 from hostkit.facts.engine import CONTAINERD, Engine, parse_program_version, parse_version_numbers
-from hostkit.facts.fact import Facts
+from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.processes import ENGINE_PROCESSES, EngineProcesses, Process
 from hostkit.facts.tomlfile import parse_toml
-from hostkit.host.answer import Known
+from hostkit.host.answer import Answer, Known
 from hostkit.host.local import LocalHost
 from tests.rig.tools import DOCKER, ToolsUnavailableError, engine_root, unpack
 
@@ -96,7 +97,10 @@ def test_a_real_containerd_reads_the_same(case: str, tmp_path: Path) -> None:
         engine = Engine("containerd", parse_version_numbers(written), written, "containerd")
         argv = ("containerd", "--config", str(config))
         running = EngineProcesses((Process(2, "containerd", argv),))
-        given = {CONTAINERD: Known(engine, "x"), ENGINE_PROCESSES: Known(running, "x")}
+        given: dict[Fact[Any], Answer[Any]] = {
+            CONTAINERD: Known(engine, "x"),
+            ENGINE_PROCESSES: Known(running, "x"),
+        }
         facts = Facts(LocalHost(), given)
         layers = facts.value(CONTAINERD_LAYERS)
         dump = said(program, config)

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """containers.conf and storage.conf: which files count in which version, and whose key wins."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hostkit.facts.daemonjson import Setting
 from hostkit.facts.engine import PODMAN, Engine
-from hostkit.facts.fact import Facts
+from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.podmanconfig import CONTAINERS_CONF, STORAGE_CONF, merge
 from hostkit.facts.target import TARGET, Target
 from hostkit.facts.tomlfile import FILES_LIMIT, parse_toml
@@ -78,12 +80,12 @@ def test_storage_conf_is_replaced_until_5_and_merged_from_6_on(
 
 
 def test_a_version_that_is_not_known_matters_only_when_it_matters() -> None:
-    unknown = {PODMAN: Unreadable("podman", "exit status 1")}
+    unknown: dict[Fact[Any], Any] = {PODMAN: Unreadable("podman", "exit status 1")}
     assert isinstance(make_facts(BOTH, given=unknown).get(CONTAINERS_CONF), Unreadable)
     plain = {f"{MINE}/storage.conf": "[storage]\ndriver = 'vfs'\n"}
     assert isinstance(make_facts(plain, given=unknown).get(STORAGE_CONF), Known)
     assert isinstance(make_facts(STORAGE).get(STORAGE_CONF), Known)  # no podman yet
-    asked = {**unknown, TARGET: Target("podman", (6,))}
+    asked: dict[Fact[Any], Any] = {**unknown, TARGET: Target("podman", (6,))}
     assert len(make_facts(STORAGE, given=asked).value(STORAGE_CONF).files) == 2
 
 
