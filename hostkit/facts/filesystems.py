@@ -156,3 +156,8 @@ def _space(host: Host, path: str) -> Answer[Space]:
 KERNEL_FILESYSTEMS: Fact[frozenset[str]] = file_fact(
     "kernel file systems", "/proc/filesystems", parse_filesystems
 )
+
+RUN_FOLDER = "/run"
+RUN_SPACE: Fact[Space] = Fact(
+    "space of /run", lambda facts: facts.host.space(RUN_FOLDER), waits=False
+)

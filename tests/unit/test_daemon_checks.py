@@ -66,6 +66,15 @@ def test_a_daemon_that_crashes_again_and_again_does_not_pass_for_its_socket() ->
     assert finding.severity is Severity.ERROR
 
 
+def test_a_masked_daemon_does_not_pass_for_its_socket() -> None:
+    masked = Unit("docker.service", "masked", "inactive", "dead", "masked")
+    units = Units((masked, Unit("docker.socket", "loaded", "active")))
+    (finding,) = ask(running.daemon_running, {DOCKER: installed(26), UNITS: units})
+    assert isinstance(finding, Finding)
+    assert "is masked, so nothing can start it" in finding.summary
+    assert ("docker", "masked") in finding.params
+
+
 def test_a_daemon_that_systemd_would_start_on_demand_is_well() -> None:
     units = Units((Unit("docker.socket", "loaded", "active"),))
     (outcome,) = ask(running.daemon_running, {DOCKER: installed(26), UNITS: units})

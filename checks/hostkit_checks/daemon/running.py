@@ -51,7 +51,8 @@ def daemon_running(facts: Facts) -> Iterator[Outcome]:
     socket_unit = units.get("docker.socket") if units else None
     sockets = facts.known(SOCKETS)
     socket = sockets.get(DOCKER_SOCKET) if sockets else None
-    if unit and (unit.state == "failed" or unit.sub == _CRASHED):
+    masked = unit is not None and unit.load == "masked"  # its socket may listen all the same
+    if unit and (unit.state == "failed" or unit.sub == _CRASHED or (masked and not unit.active)):
         yield _not_running(unit)
     elif (unit and unit.active) or (socket_unit and socket_unit.active):
         yield Passed("systemd says that it runs, or starts it when the socket is used")

@@ -6,10 +6,12 @@ from hostkit_checks.storage.data import DATA_CHECKS
 from hostkit_checks.storage.overlay import OVERLAY_CHECKS
 from hostkit_checks.storage.propagation import PROPAGATION_CHECKS
 from hostkit_checks.storage.space import SPACE_CHECKS
+from hostkit_checks.storage.writable import WRITABLE_CHECKS
 
 CHECKS: tuple[Check, ...] = (
     *OVERLAY_CHECKS,
     *DATA_CHECKS,
     *SPACE_CHECKS,
+    *WRITABLE_CHECKS,
     *PROPAGATION_CHECKS,
 )

@@ -5,6 +5,7 @@ from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
 from hostkit_checks.storage.driver_signatures import DRIVER_SIGNATURES
 from hostkit_checks.storage.mount_messages import MOUNT_SIGNATURES
+from hostkit_checks.storage.run_messages import RUN_SIGNATURES
 from hostkit_checks.storage.space_signatures import SPACE_SIGNATURES
 
 _STATUS_REACH = 1500  # `docker info` is long
@@ -270,5 +271,6 @@ SIGNATURES: tuple[Signature, ...] = (
     *_BACKING,
     *DRIVER_SIGNATURES,
     *SPACE_SIGNATURES,
+    *RUN_SIGNATURES,
     *MOUNT_SIGNATURES,
 )
