@@ -142,7 +142,8 @@ class Facts:
                 answers.append(source(self))
             except FactUnknown as unknown:  # it rests on another fact
                 answers.append(unknown.answer)
-            except Exception as error:  # noqa: BLE001 - our fault, and no reason to say nothing else
+            # Our fault, or another project's, and no reason to say nothing else.
+            except (Exception, SystemExit) as error:  # noqa: BLE001
                 said = text.shorten(text.printable(f"{type(error).__name__}: {error}"), 120)
                 answers.append(Unreadable(fact.name, f"hostkit failed to read it ({said})"))
             if isinstance(answers[-1], Known):

@@ -218,9 +218,9 @@ def _placed(content: str, routes: Routes) -> Iterator[Address]:
     lengths = sorted({network.length for network in on_link}, reverse=True)
     for address in parse_fib_trie(content):
         holding = (on_link.get(Network(address, length).whole) for length in lengths)
-        route = next(filter(None, holding), None)
-        if route is not None:
-            yield Address(route.link, Network(address, route.network.length))
+        narrowest = next(filter(None, holding), None)
+        if narrowest is not None:
+            yield Address(narrowest.link, Network(address, narrowest.network.length))
         else:
             yield Address("lo" if address >> 24 == 127 else "", Network(address, 32))  # noqa: PLR2004 - 127/8 is loopback
 

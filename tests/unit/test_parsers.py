@@ -15,6 +15,7 @@ from tests.parsers import Parser, Sample, parsers
 
 SOAK = bool(os.environ.get("HOSTKIT_SOAK"))
 LENGTH = (1 << 18) if SOAK else (1 << 15)
+EXAMPLES = 1500 if SOAK else 50
 SLOW_S = LENGTH * 1e-6  # what takes longer than that is measured again, four times as long
 STRAYS = (
     "\0", "\n", "\r", "\x1c", "\x85", "\u2028", "\u3000", "\u0663", "\u00b2", "\ufffd", "9" * 400,
@@ -67,19 +68,20 @@ def test_a_parser_has_samples_that_it_understands(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", parsers())
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=EXAMPLES)
 @given(st.data())
 def test_any_text_is_a_value_or_refused(name: str, data: st.DataObject) -> None:
     parser = parsers()[name]
-    parser(data.draw(st.binary() if parser.takes == "bytes" else st.text()))
+    content: Sample = data.draw(st.binary() if parser.takes == "bytes" else st.text())
+    parser(content)
 
 
 @pytest.mark.parametrize("name", parsers())
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=EXAMPLES)
 @given(st.data())
 def test_a_damaged_sample_is_a_value_or_refused(name: str, data: st.DataObject) -> None:
     parser = parsers()[name]
-    sample = data.draw(st.sampled_from(parser.samples))
+    sample: Sample = data.draw(st.sampled_from(parser.samples))
     content = written(sample)
     for step in data.draw(st.lists(DAMAGE, min_size=1, max_size=4)):
         content = damaged(content, *step)
