@@ -162,7 +162,7 @@ def _judged(suspect: Finding, judges: Sequence[Result]) -> Finding:
     )
     if not settled:
         return suspect
-    notes = [_note(o) for judge in judges for o in judge.outcomes if _well(suspect, o)]
+    notes = [_note(o) for judge in judges for o in judge.outcomes if _well(o, suspect)]
     now = "; ".join(note for note in notes if note) or "no longer so on this host"
     return suspect._replace(
         past=True,
@@ -175,12 +175,12 @@ def _judged(suspect: Finding, judges: Sequence[Result]) -> Finding:
 def _refuted(suspect: Finding, judge: Result) -> bool:
     """Whether a check found nothing, and did look at what the text names."""
     return refutes(judge) and any(
-        _well(suspect, outcome) and _same_thing(judge.check, suspect, outcome)
+        _well(outcome, suspect) and _same_thing(judge.check, suspect, outcome)
         for outcome in judge.outcomes
     )
 
 
-def _well(suspect: Finding, outcome: Outcome) -> TypeGuard[Passed | Finding]:
+def _well(outcome: Outcome, suspect: Finding) -> TypeGuard[Passed | Finding]:
     """Whether it says that what the text complains of is not so now."""
     if isinstance(outcome, Finding) and outcome.problem != suspect.problem:
         return False
