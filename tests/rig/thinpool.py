@@ -122,7 +122,7 @@ class Pool:
         self.references.update(bitmaps.values())
         index = {page: struct.pack("<QII", block, 0, 0) for page, block in bitmaps.items()}
         root = self.tree(index, 16)
-        counts = self._large(self.data)
+        counts = self.tree(_large(self.data), 4)
         self.references.update((root, counts))
         return self.data_blocks, len(self.data), root, counts
 
@@ -130,7 +130,8 @@ class Pool:
         """Write the space map of the metadata; it counts itself too."""
         index, bitmap = self.allocate(), self.allocate()
         self.references.update((index, bitmap, self._next))
-        counts = self._large(self.references)
+        large = _large(self.references)  # one leaf: a tree would be counted in itself
+        counts = self.node(LEAF, list(large), b"".join(large.values()), 4)
         self._bitmap(self.references, 0, bitmap)
         self.put(index, Kind.INDEX, struct.pack("<QII", bitmap, 0, 0))
         return self.count, len(self.references), index, counts
@@ -143,12 +144,6 @@ class Pool:
                 held = min(count, 3)
                 bits[at // 4] |= (held >> 1 | (held & 1) << 1) << at % 4 * 2
         return self.put(self.allocate() if number is None else number, Kind.BITMAP, bytes(bits))
-
-    def _large(self, counts: Mapping[int, int]) -> int:
-        """The tree of counts that two bits do not hold; one leaf is enough for a test."""
-        large = sorted(block for block, count in counts.items() if count > 2)
-        values = b"".join(counts[block].to_bytes(4, "little") for block in large)
-        return self.node(LEAF, large, values, 4)
 
     def superblock(
         self,
@@ -177,6 +172,13 @@ class Pool:
         """The bytes of the metadata device."""
         assert max(self.blocks) < self.count, "more blocks are needed"
         return b"".join(self.blocks.get(at, bytes(BLOCK)) for at in range(self.count))
+
+
+def _large(counts: Mapping[int, int]) -> dict[int, bytes]:
+    """The counts that two bits do not hold."""
+    return {
+        block: counts[block].to_bytes(4, "little") for block in sorted(counts) if counts[block] > 2
+    }
 
 
 def _joined(entries: Mapping[int, bytes], keys: Sequence[int]) -> bytes:
