@@ -7,9 +7,19 @@ import sys
 from typing import Any
 
 
-def preflight(*arguments: str) -> dict[str, dict[str, Any]]:
-    """The findings by the code of their problem."""
-    argv = [sys.executable, "-m", "hostkit", "preflight", "--format", "json", *arguments]
+Findings = dict[str, dict[str, Any]]  # by the code of their problem
+
+
+def preflight(*arguments: str) -> Findings:
+    return _findings("preflight", *arguments)
+
+
+def doctor(*arguments: str) -> Findings:
+    return _findings("doctor", *arguments)
+
+
+def _findings(*words: str) -> Findings:
+    argv = [sys.executable, "-m", "hostkit", *words, "--format", "json"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
     return {one["problem"]: one for one in json.loads(done.stdout)["findings"] if not one["past"]}

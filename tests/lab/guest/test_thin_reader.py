@@ -135,8 +135,9 @@ def assert_held_is_read(device: str) -> None:
     with open_metadata(device, held=True) as metadata:
         mapped = metadata.device(3).mapped
         assert sum(run.length for run in metadata.runs(3)) == mapped
-        theirs = command("thin_dump", "-m", device).splitlines()
-        assert "".join(dump(metadata)).splitlines()[1:] == theirs[1:]
+        # The snapshot does not say how large the data are; we do, and thin_dump says 0.
+        theirs = command("thin_dump", "-m", device).replace('data_blocks="0"', 'data_blocks="1024"')
+        assert "".join(dump(metadata)) == theirs
         report = check(metadata)
         assert report.sound
         assert not report.compared

@@ -20,6 +20,7 @@ from tests.lab.faults import command
 
 DISK = "/dev/ubda"
 IMAGE, CHILD = "app:1", "app:2"
+_PROGRAMS = ("sh", "rm", "mkdir", "dd", "ln", "mknod", "mkfifo", "chmod", "chown", "cat")
 _WRITE = (
     "echo written > /own; echo changed > /etc/settings; rm /gone; rm -r /dir; mkdir /dir;"
     " echo new > /dir/new; dd if=/dev/zero of=/holes bs=1 count=1 seek=20971520 2>/dev/null;"
@@ -54,22 +55,7 @@ def image() -> bytes:
     busybox = shutil.which("busybox")
     assert busybox is not None
     folders = [member(name, tarfile.DIRTYPE) for name in ("bin", "etc", "dir", "data", "tmp")]
-    names = [
-        "sh",
-        "echo",
-        "rm",
-        "mkdir",
-        "dd",
-        "ln",
-        "mknod",
-        "mkfifo",
-        "chmod",
-        "chown",
-        "true",
-        "cat",
-        "[",
-    ]
-    links = [member(f"bin/{name}", tarfile.SYMTYPE, linkname="busybox") for name in names]
+    links = [member(f"bin/{name}", tarfile.SYMTYPE, linkname="busybox") for name in _PROGRAMS]
     hard = member("etc/hard", tarfile.LNKTYPE, linkname="etc/settings")
     return archive(
         *((folder, b"") for folder in folders),

@@ -19,7 +19,7 @@ from tests.lab.faults import SECTOR, Mapped, command, mounted, sectors
 
 DATA, METADATA = "/dev/ubda", "/dev/ubdb"
 BLOCK = 64 << 10
-SIZES = {0: 32 << 20, 1: 32 << 20, 2: 32 << 20, 3: 1 << 40, 4: 8 << 20, 7: (1 << 30) + 4096}
+SIZES = {0: 32 << 20, 1: 32 << 20, 2: 32 << 20, 3: 1 << 40, 4: 8 << 20, 7: (128 << 20) + 4096}
 FAR = (0, 1, 5, 1000, SIZES[7] // BLOCK - 1)
 
 
