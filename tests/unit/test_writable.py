@@ -78,3 +78,8 @@ def test_run_on_the_disk_is_the_disk_s_matter() -> None:
 def test_a_run_that_cannot_be_seen_is_unknown() -> None:
     found = ask(run_space, {"/proc/self/mountinfo": ROOT + RUN}, {}, unreadable=["statvfs /run"])
     assert isinstance(found, Unknown)
+
+
+def test_el_6_has_no_run() -> None:
+    found = ask(run_space, {"/proc/self/mountinfo": ROOT}, {})
+    assert isinstance(found, NotApplicable)

@@ -16,6 +16,7 @@ from hostkit.facts.dataroot import VOLUMES
 from hostkit.facts.fact import Facts
 from hostkit.facts.filesystems import RUN_FOLDER, RUN_SPACE
 from hostkit.facts.mounts import MOUNTS, PATH
+from hostkit.host.answer import Absent
 
 # What the state of one container takes is less; below it, nothing new starts.
 _LEAST_BYTES, _LEAST_FILES = 1 << 20, 64
@@ -51,10 +52,13 @@ def data_root_writable(facts: Facts) -> Iterator[Outcome]:
     "run-space",
     title="Is there space in /run for the state of containers?",
     problems=("run-full",),
-    needs=(RUN_SPACE, MOUNTS),
+    uses=(RUN_SPACE, MOUNTS),
 )
 def run_space(facts: Facts) -> Iterator[Outcome]:
     """A file system in memory, of bounded size: a log that grows there fills it."""
+    if isinstance(facts.get(RUN_SPACE), Absent):
+        yield NotApplicable(f"there is no {RUN_FOLDER}, as on EL 6")
+        return
     mount = facts.value(MOUNTS).at(RUN_FOLDER)
     space = facts.value(RUN_SPACE)
     if mount is None or not space.total:
