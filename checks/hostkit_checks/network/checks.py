@@ -21,6 +21,7 @@ from hostkit.facts.sysctl import CONFIGURED, Assignment, proc_path, sysctl
 from hostkit.facts.target import TARGET
 from hostkit.host.answer import Absent
 from hostkit_checks.network.addresses import address_pools, bridge_mtu, docker_subnets
+from hostkit_checks.network.bridges import docker_bridge
 from hostkit_checks.network.ipv6 import ipv6_forwarding
 from hostkit_checks.network.names import conntrack_table, resolver
 
@@ -177,6 +178,7 @@ CHECKS: tuple[Check, ...] = (
     docker_subnets,
     address_pools,
     bridge_mtu,
+    docker_bridge,
     resolver,
     conntrack_table,
 )

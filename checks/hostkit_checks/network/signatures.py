@@ -5,8 +5,10 @@ import re
 
 from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
+from hostkit_checks.network.bridge_messages import BRIDGE_SIGNATURES
 
 SIGNATURES: tuple[Signature, ...] = (
+    *BRIDGE_SIGNATURES,
     # docker run and docker info, all versions (moby daemon/info.go, cli/command/container).
     Signature(
         problem="ipv4-forwarding-disabled",
