@@ -89,6 +89,13 @@ class FakeHost:
             if path.startswith("/"):
                 self._add(path)
 
+    def add(self, files: Mapping[str, str | bytes], commands: Mapping[str, Said]) -> None:
+        """Let it have these too."""
+        self._files.update({path: _bytes(content) for path, content in files.items()})
+        self._commands.update(commands)
+        for path in files:
+            self._add(path)
+
     def _add(self, path: str) -> None:
         """Make the folders above a path list it."""
         while path not in ("", "/"):
