@@ -20,7 +20,10 @@ DOCKER0 = Link("docker0", LinkKind.BRIDGE, 1500, "up")
 
 def ask(links: tuple[Link, ...], *, running: bool = True, **settings: Any) -> Outcome:
     file = tuple(Setting(key, value, JSON, 1) for key, value in settings.items())
-    given = {DAEMON_CONFIG: DaemonConfig((), file, running=running), LINKS: Links(links)}
+    given: dict[Any, Any] = {
+        DAEMON_CONFIG: DaemonConfig((), file, running=running),
+        LINKS: Links(links),
+    }
     (result,) = run_checks(make_facts(given=given), (docker_bridge,))
     return result.outcomes[0]
 
