@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV := $(VENV)/.dev
 
-.PHONY: preflight doctor test check lab engines bench clean
+.PHONY: preflight doctor test check lab engines soak bench clean
 
 preflight: $(READY)
 	@$(BIN)/hostkit preflight; echo "hostkit exit code: $$?"
@@ -27,6 +27,12 @@ lab: $(DEV)  # KERNEL=5.10, 6.1, 6.12 or 7.2
 
 engines: $(DEV)
 	HOSTKIT_ENGINES=1 $(BIN)/python -m pytest -q tests/live/test_engines.py tests/live/test_upgrades.py
+
+SEED ?= $(shell date +%s)
+soak: $(DEV)
+	@echo "seed $(SEED): the same again with make soak SEED=$(SEED)"
+	HOSTKIT_SOAK=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup -p no:cacheprovider \
+		--hypothesis-seed=$(SEED) tests/unit tests/e2e/test_doctor.py
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks
