@@ -9,15 +9,20 @@ import stat
 import sys
 import termios
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from hostkit.diagnosis.doctor import Text
+from hostkit.diagnosis.flat import LINE_LIMIT
 from hostkit.errors import InputError
 from hostkit.text import printable
 from hostkit.value import NamedTuple
 
-TOTAL_LIMIT = 256 << 20
-LINE_LIMIT = 1 << 16  # a longer one goes on as the next line
-_CHUNK = 1 << 18
+if TYPE_CHECKING:
+    from hostkit.report.progress import Progress
+
+TOTAL_LIMIT = 8 << 30  # a minute or two
+_CHUNK = 1 << 19
+_LONG = 16 << 20  # takes long enough to say how far it is
 _GZIP = b"\x1f\x8b"
 _XZ = b"\xfd7zXZ"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -62,7 +67,7 @@ def from_file(path: str) -> Reading:
     return _reading(path, descriptor, close=True)
 
 
-def spoken(lines: Iterable[str]) -> Iterator[str]:
+def spoken(lines: Iterable[str | bytes]) -> Iterator[str | bytes]:
     """The same lines. Raises InputError at their end when all were blank."""
     rest = iter(lines)
     for line in rest:
@@ -92,50 +97,75 @@ def _reading(source: str, descriptor: int, *, close: bool) -> Reading:
 
 def _lines(
     source: str, descriptor: int, note: Callable[[str], None], *, close: bool
-) -> Iterator[str]:
+) -> Iterator[bytes]:
+    """Whole lines in UTF-8, many at once; of an endless line, what is looked at."""
+    held: list[bytes] = []
+    size, cut = 0, False
     try:
-        chunks = _chunks(source, descriptor, note)
-        first = next(chunks, b"")
-        if first.startswith((_GZIP, _XZ)):
-            tool = "zcat" if first.startswith(_GZIP) else "xzcat"
-            raise InputError(
-                f"{printable(source)} is compressed", f"{tool} FILE | hostkit doctor -"
-            )
-        encoding = "utf-16" if first.startswith(_UTF16) else "utf-8-sig"
-        decoder = codecs.getincrementaldecoder(encoding)("replace")
-        rest = ""
-        for chunk in _after(first, chunks):
-            *whole, rest = (rest + decoder.decode(chunk)).split("\n")
-            yield from whole
-            while len(rest) > LINE_LIMIT:
-                yield rest[:LINE_LIMIT]
-                rest = rest[LINE_LIMIT:]
-        rest += decoder.decode(b"", final=True)
-        if rest:
-            yield rest
+        for chunk in _utf8(source, _chunks(source, descriptor, note)):
+            whole, newline, begun = chunk.rpartition(b"\n")
+            cut = cut or size + len(chunk.partition(b"\n")[0]) > LINE_LIMIT
+            if newline:
+                yield b"".join((*held, whole))
+                held, size = [begun], len(begun)
+            elif size <= LINE_LIMIT:
+                held.append(begun)
+                size += len(begun)
+        if size:
+            yield b"".join(held)
+        if cut:
+            note(f"of lines longer than {LINE_LIMIT >> 20} MiB only so much was searched")
     finally:
         if close:
             os.close(descriptor)
 
 
-def _after(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from others
+def _utf8(source: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    first = next(chunks, b"")
+    if first.startswith((_GZIP, _XZ)):
+        tool = "zcat" if first.startswith(_GZIP) else "xzcat"
+        raise InputError(f"{printable(source)} is compressed", f"{tool} FILE | hostkit doctor -")
+    if not first.startswith(_UTF16):
+        yield first.removeprefix(codecs.BOM_UTF8)
+        yield from chunks
+        return
+    decoder = codecs.getincrementaldecoder("utf-16")("replace")
+    yield decoder.decode(first).encode("utf-8", "replace")
+    for chunk in chunks:
+        yield decoder.decode(chunk).encode("utf-8", "replace")
+    yield decoder.decode(b"", final=True).encode("utf-8", "replace")
 
 
 def _chunks(source: str, descriptor: int, note: Callable[[str], None]) -> Iterator[bytes]:
     left = TOTAL_LIMIT
-    while True:
-        try:
-            data = os.read(descriptor, _CHUNK)
-        except OSError as error:
-            if error.errno == errno.EISDIR:
-                raise InputError(f"{printable(source)} is a folder") from error
-            raise InputError(f"{printable(source)} cannot be read: {error.strerror}") from error
-        if not data:
-            return
-        yield data[:left]
-        left -= len(data)
-        if left <= 0:
-            note(f"only the first {TOTAL_LIMIT >> 20} MiB of {source} were searched")
-            return
+    progress = _progress(source, descriptor)
+    try:
+        while True:
+            try:
+                data = os.read(descriptor, _CHUNK)
+            except OSError as error:
+                if error.errno == errno.EISDIR:
+                    raise InputError(f"{printable(source)} is a folder") from error
+                raise InputError(f"{printable(source)} cannot be read: {error.strerror}") from error
+            if not data:
+                return
+            yield data[:left]
+            left -= len(data)
+            if progress:
+                progress.add(len(data))
+            if left <= 0:
+                note(f"only the first {TOTAL_LIMIT >> 20} MiB of {source} were searched")
+                return
+    finally:
+        if progress:
+            progress.close()
+
+
+def _progress(source: str, descriptor: int) -> "Progress | None":
+    """What tells a person how far a long text was read; of a pipe the length is not known."""
+    status = os.fstat(descriptor)
+    if not sys.stderr.isatty() or (stat.S_ISREG(status.st_mode) and status.st_size < _LONG):
+        return None
+    from hostkit.report.progress import Progress
+
+    return Progress(f"reading {source}", status.st_size)

@@ -25,10 +25,10 @@ from hostkit.value import NamedTuple
 
 
 class Text(NamedTuple):
-    """Something to be searched for messages: where it is from, and its lines."""
+    """Something to be searched for messages: where it is from, and its lines (see scan.scan)."""
 
     source: str
-    lines: Iterable[str]
+    lines: Iterable[str | bytes]
 
 
 class Diagnosis(NamedTuple):

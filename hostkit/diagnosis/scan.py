@@ -1,137 +1,235 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Signatures found in a text: literals first, a regular expression only on a hit."""
+"""Signatures found in a text: literals first, a regular expression only on a hit.
+
+A signature is tried on flat text: escapes and colours undone, every run of white space one
+blank. A short text is made flat as a whole. Of a long one (a block, with the neighbourhood of
+its ends) only what is around the places where an anchor may be, all found in one pass; lines
+that differ only in numbers are tried a few times. Memory stays that of some blocks.
+"""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from hostkit import text
+from hostkit.diagnosis.anchors import Finder, core
 from hostkit.diagnosis.finding import Evidence, Finding
+from hostkit.diagnosis.flat import blocks_of, flat_words
+from hostkit.diagnosis.flat import flatten as flatten  # noqa: PLC0414 - says that it is re-exported
 from hostkit.diagnosis.signature import Signature
 from hostkit.value import NamedTuple
 
-CHUNK_CHARACTERS = 1 << 18
-OVERLAP_LINES = 20  # a message that was wrapped may begin this far back
-LINE_LIMIT = 16384  # of one line, this much is looked at
+AROUND_BYTES = 1 << 15  # of the text before and after a block
+SHORT_BYTES = 1 << 16  # loading a library and building its automaton takes 20 ms
 EXCERPT_CELLS = 300
 EVIDENCE_LIMIT = 3
-TRIES_LIMIT = 200  # of one pattern in one chunk: a hostile text may repeat an anchor
+# A hostile text may repeat an anchor: so often is one signature tried in a block, all are
+# together, and all are around one place in lines that differ only in numbers.
+TRIES_LIMIT, ALL_TRIES_LIMIT, SAME_LIMIT = 200, 4000, 4
+_KNOWN_LINES = 1 << 16
 _NARROWEST, _WIDEST, _SCREEN = 30, 250, 500  # cells, cells, lines of a copied screen
-# Terminal colours, and what logs in JSON or logfmt put before quotes, tabs and newlines.
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]")
-_ESCAPE = re.compile(r"""\\+(["'/])|\\+[nrt](?![a-z0-9])|\\+u00(2[267]|3[ce])""")
-_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")  # as web pages show them
+_LINE_BYTES = 2048  # of a line, to tell whether it was seen before
+_ALL = -1  # counts the tries of all signatures
+_WRAPPED_BYTES = 1024  # that an anchor may take when it is wrapped and escaped
+_UTF8_BYTES = 4  # of one character, at most
+_NUMBERS = b"0123456789abcdef"  # in hexadecimal; that letters of words go too does no harm
 
 
 class Hit(NamedTuple):
-    """One signature in the text; `line` counts from 1, `position` orders hits."""
+    """One signature in the text; `position` orders hits: the line, which counts from 1."""
 
     signature: Signature
     finding: Finding
     position: int
 
 
-class Flat(NamedTuple):
-    """A text as one line; `starts[i]` is where line i of the original begins in it."""
+class _Stretch(NamedTuple):
+    """A block of whole lines with what is before and after it, and its first line's number."""
 
-    words: str
-    starts: tuple[int, ...]
-    lines: tuple[str, ...]
+    before: bytes
+    block: bytes
+    after: bytes
     first_line: int
 
-
-def flatten(lines: Sequence[str], first_line: int = 1, glue: str = " ") -> Flat:
-    r"""Undo escapes and colours, make every run of white space one blank.
-
-    `glue` joins the lines: "" for lines that a terminal cut in the middle of a word.
-
-    >>> flatten(["msg=\"a \\\"b\\\"", "   c\td\""]).words
-    'msg="a "b" c d" '
-    """
-    starts: list[int] = []
-    pieces: list[str] = []
-    length = 0
-    for line in lines:
-        starts.append(length)
-        cut = line[:LINE_LIMIT]
-        if "\x1b" in cut:
-            cut = _ANSI.sub("", cut)
-        if not cut.isascii():
-            cut = cut.translate(_QUOTES)
-        if "\\" in cut:
-            cut = _ESCAPE.sub(_unescape, cut)
-        piece = " ".join(cut.split()) + glue
-        pieces.append(piece)
-        length += len(piece)
-    return Flat("".join(pieces), tuple(starts), tuple(lines), first_line)
+    def line(self, place: int) -> tuple[int, str]:
+        """The line of a place in the block, counted from 0: its number and itself."""
+        begin = self.block.rfind(b"\n", 0, place) + 1
+        line = self.block[begin : self.block.find(b"\n", place)]
+        return self.block.count(b"\n", 0, place), text.decode(line)
 
 
-def _unescape(match: "re.Match[str]") -> str:
-    if match[1]:
-        return match[1]
-    if match[2]:
-        return chr(int(match[2], 16))
-    return " "
+def _stretches(lines: Iterable[str | bytes]) -> Iterator[_Stretch]:
+    before, block, first_line = b"", b"", 1
+    for after in blocks_of(lines):
+        if block:
+            yield _Stretch(before, block, after[:AROUND_BYTES], first_line)
+            before = block[-AROUND_BYTES:]
+            first_line += block.count(b"\n")
+        block = after
+    yield _Stretch(before, block, b"", first_line)
 
 
-def scan(lines: Iterable[str], signatures: Sequence[Signature], source: str) -> tuple[Hit, ...]:
+def _cut_by_a_terminal(block: bytes) -> bool:
+    """Whether full lines of one width, the longest there is, suggest a copied screen."""
+    if block.count(b"\n") >= _SCREEN:
+        return False
+    widths = [len(line) for line in text.decode(block).split("\n")[:-1]]
+    longest = max(widths, default=0)
+    full = sum(width >= longest - 1 for width in widths)
+    return _NARROWEST <= longest <= _WIDEST and len(widths) > 1 and full * 4 >= len(widths)
+
+
+class _Search:
+    """The signatures that are still sought, by first anchor, and the first hit of the others."""
+
+    def __init__(self, signatures: Sequence[Signature], source: str) -> None:
+        self._signatures = signatures
+        self._source = source
+        self._hits: dict[int, Hit] = {}
+        self._sought: dict[str, list[int]] = {}
+        for index, signature in enumerate(signatures):
+            self._sought.setdefault(signature.anchors[0], []).append(index)
+        self._finder = Finder(self._sought)
+        self._literals = {one: (one.encode(), core(one).encode()) for one in self._sought}
+        self._longest = max((len(literal) for literal, _ in self._literals.values()), default=0)
+        self._tries: Counter[int] = Counter()  # in this block, by signature
+        self._known: Counter[int] = Counter()  # by the hash of a line without its numbers
+
+    def look(self, stretch: _Stretch) -> None:
+        """Try the signatures on a block."""
+        self._tries.clear()
+        if len(stretch.block) > SHORT_BYTES and self._finder.ready():
+            self._look_at_places(stretch)
+            return
+        self._look_at_all(stretch, b" ")
+        if not stretch.before and not stretch.after and _cut_by_a_terminal(stretch.block):
+            self._look_at_all(stretch, b"")
+
+    def _look_at_all(self, stretch: _Stretch, glue: bytes) -> None:
+        """The plain way: look for every anchor in the flat text."""
+        flat = flatten([stretch.block[:-1]], glue)
+        before = flat_words(stretch.before)
+        words = before + flat.words + flat_words(stretch.after)
+        for anchor in tuple(self._sought):
+            literal, begin = self._literals[anchor]
+            lead = literal.find(begin)
+            first, end = len(before) - lead, len(before) + len(flat.words) - lead
+            at = words.find(literal, max(0, first), end + len(literal))
+            while 0 <= at < end and anchor in self._sought:
+                for index, params in self._tried(anchor, words, at):
+                    self._found(index, params, stretch, flat.line(at - first))
+                at = words.find(literal, at + 1, end + len(literal))
+
+    def _look_at_places(self, stretch: _Stretch) -> None:
+        """The quick way: make flat only what is around the places where an anchor may be."""
+        raw = b"".join((stretch.before, stretch.block, stretch.after))
+        first, end = len(stretch.before), len(stretch.before) + len(stretch.block)
+        line_end, known = 0, False
+        for anchors, at in self._finder.places(raw[first : end + self._longest]):
+            place = first + at
+            if place >= line_end:
+                line_end, known = self._known_line(raw, place)
+            if not known and place < end:
+                for anchor in anchors:
+                    self._try_around(anchor, raw, place, stretch)
+
+    def _known_line(self, raw: bytes, place: int) -> tuple[int, bool]:
+        """The end of a line or of a share of it, and whether its like were tried often enough."""
+        far = max(0, place - _LINE_BYTES)
+        begin = raw.rfind(b"\n", far, place)
+        end = raw.find(b"\n", place, place + _LINE_BYTES)
+        end = end if end >= 0 else place + _LINE_BYTES
+        key = hash(raw[max(begin, far) : end].translate(None, _NUMBERS))
+        if len(self._known) > _KNOWN_LINES:
+            self._known.clear()
+        self._known[key] += 1
+        return end, self._known[key] > SAME_LIMIT
+
+    def _try_around(self, anchor: str, raw: bytes, place: int, stretch: _Stretch) -> None:
+        """Try the signatures of an anchor of which the core may begin at a place."""
+        literal, begin = self._literals[anchor]
+        if anchor not in self._sought:
+            return
+        if not flat_words(raw[place : place + _WRAPPED_BYTES]).startswith(begin):
+            return
+        reach = max(self._signatures[index].reach for index in self._sought[anchor])
+        words, at = _flat_around(raw, place, reach + len(literal))
+        at -= literal.find(begin)
+        if words.startswith(literal, max(0, at)):
+            for index, params in self._tried(anchor, words, at):
+                self._found(index, params, stretch, stretch.line(place - len(stretch.before)))
+
+    def _tried(self, anchor: str, words: bytes, at: int) -> Iterator[tuple[int, dict[str, str]]]:
+        """The signatures that match at this place, and their params."""
+        size = len(self._literals[anchor][0])
+        for index in tuple(self._sought[anchor]):
+            signature = self._signatures[index]
+            self._tries[index] += 1
+            self._tries[_ALL] += 1
+            if self._tries[index] <= TRIES_LIMIT and self._tries[_ALL] <= ALL_TRIES_LIMIT:
+                params = _params(_near(words, at, at + size, signature.reach), signature)
+                if params is not None:
+                    yield index, params
+
+    def _found(
+        self, index: int, params: dict[str, str], stretch: _Stretch, line: tuple[int, str]
+    ) -> None:
+        signature = self._signatures[index]
+        seen = Evidence(self._source, line[1], stretch.first_line + line[0])
+        self._hits[index] = _hit(signature, seen, params)
+        anchor = signature.anchors[0]
+        self._sought[anchor].remove(index)
+        if not self._sought[anchor]:
+            del self._sought[anchor]
+
+    def hits(self) -> tuple[Hit, ...]:
+        """One hit of each problem in each way of saying it, in the order of the text."""
+        chosen: dict[tuple[str, str], Hit] = {}
+        for _, hit in sorted(self._hits.items()):
+            chosen.setdefault((hit.signature.problem, hit.signature.summary), hit)
+        return tuple(sorted(chosen.values(), key=lambda hit: hit.position))
+
+
+def scan(
+    lines: Iterable[str | bytes], signatures: Sequence[Signature], source: str
+) -> tuple[Hit, ...]:
     """The first hit of each problem in each way of saying it, in the order of the text.
 
-    Memory stays bounded: the text is looked at in overlapping chunks of lines.
+    An item of `lines` is one line, or several whole ones (without the end of the last).
     """
-    hits: dict[tuple[str, str], Hit] = {}
-    for flat in _chunks(lines):
-        for signature in signatures:
-            key = (signature.problem, signature.summary)
-            if key in hits:
-                continue
-            hit = _match(flat, signature, source)
-            if hit is not None:
-                hits[key] = hit
-    return tuple(sorted(hits.values(), key=lambda hit: hit.position))
+    search = _Search(signatures, source)
+    for stretch in _stretches(lines):
+        search.look(stretch)
+    return search.hits()
 
 
-def _chunks(lines: Iterable[str]) -> Iterator[Flat]:
-    held: list[str] = []
-    size, first, fresh = 0, 1, 0
-    for line in lines:
-        held.append(line)
-        fresh += 1
-        size += min(len(line), LINE_LIMIT)
-        if size >= CHUNK_CHARACTERS:
-            yield from _flats(held, first)
-            dropped = max(0, len(held) - OVERLAP_LINES)
-            held, first, fresh = held[dropped:], first + dropped, 0
-            size = 0
-    if fresh:
-        yield from _flats(held, first)
+def _flat_around(raw: bytes, place: int, reach: int) -> tuple[bytes, int]:
+    """Flat text with `reach` characters on both sides, if there are; where in it the place is."""
+    before = after = b""
+    wide = reach
+    while _is_short(before, reach) and wide < 2 * AROUND_BYTES:
+        wide *= 2
+        before = flat_words(raw[max(0, place - wide) : place + 1])[:-1]
+    wide = reach
+    while _is_short(after, reach) and wide < 2 * AROUND_BYTES:
+        wide *= 2
+        after = flat_words(raw[place : place + wide])
+    return before + after, len(before)
 
 
-def _flats(lines: Sequence[str], first_line: int) -> Iterator[Flat]:
-    yield flatten(lines, first_line)
-    if _cut_by_a_terminal(lines):
-        yield flatten(lines, first_line, glue="")
+def _is_short(words: bytes, reach: int) -> bool:
+    return len(words) < (reach if words.isascii() else reach * _UTF8_BYTES)
 
 
-def _cut_by_a_terminal(lines: Sequence[str]) -> bool:
-    """Whether full lines of one width, the longest there is, suggest a copied screen."""
-    longest = max(map(len, lines))
-    full = sum(len(line) >= longest - 1 for line in lines)
-    return _NARROWEST <= longest <= _WIDEST and 1 < len(lines) < _SCREEN and full * 4 >= len(lines)
-
-
-def _match(flat: Flat, signature: Signature, source: str) -> Hit | None:
-    anchor = signature.anchors[0]
-    at = flat.words.find(anchor)
-    for _ in range(TRIES_LIMIT):
-        if at < 0:
-            break
-        near = flat.words[max(0, at - signature.reach) : at + len(anchor) + signature.reach]
-        params = _params(near, signature)
-        if params is not None:
-            return _hit(flat, signature, source, at, params)
-        at = flat.words.find(anchor, at + 1)
-    return None
+def _near(words: bytes, begin: int, end: int, reach: int) -> str:
+    """A place with `reach` characters on both sides."""
+    near = words[max(0, begin - reach) : end + reach]
+    if near.isascii():
+        return near.decode("ascii")
+    before = text.decode(words[max(0, begin - reach * _UTF8_BYTES) : begin])
+    after = text.decode(words[end : end + reach * _UTF8_BYTES])
+    return before[max(0, len(before) - reach) :] + text.decode(words[begin:end]) + after[:reach]
 
 
 def _params(near: str, signature: Signature) -> dict[str, str] | None:
@@ -152,10 +250,8 @@ def _compiled(pattern: str) -> "re.Pattern[str]":
     return re.compile(pattern)
 
 
-def _hit(flat: Flat, signature: Signature, source: str, at: int, params: dict[str, str]) -> Hit:
-    index = max(i for i, start in enumerate(flat.starts) if start <= at)
-    line = flat.first_line + index
-    excerpt = text.shorten(text.printable(_around(flat.lines[index], signature)), EXCERPT_CELLS)
+def _hit(signature: Signature, seen: Evidence, params: dict[str, str]) -> Hit:
+    excerpt = text.shorten(text.printable(_around(seen.excerpt, signature)), EXCERPT_CELLS)
     summary = signature.summary
     for name, value in params.items():
         summary = summary.replace("{" + name + "}", text.printable(value))
@@ -164,16 +260,16 @@ def _hit(flat: Flat, signature: Signature, source: str, at: int, params: dict[st
         severity=signature.severity,
         certainty=signature.certainty,
         summary=summary,
-        evidence=(Evidence(source, excerpt, line),),
+        evidence=(seen._replace(excerpt=excerpt),),
         params=tuple(sorted({**dict(signature.says), **params}.items())),
         of_host=signature.of_host,
     )
-    return Hit(signature, finding, line)
+    return Hit(signature, finding, seen.line)
 
 
 def _around(line: str, signature: Signature) -> str:
     """The part of a long line that holds the message."""
-    line = _ANSI.sub("", line.strip())
+    line = line.strip()
     at = line.find(signature.anchors[0])
     if at > EXCERPT_CELLS // 2:
         return "..." + line[at - EXCERPT_CELLS // 3 :]

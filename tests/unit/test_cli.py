@@ -2,6 +2,7 @@
 """Exit codes, selection and the reading of texts, without a process."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from hostkit.cli.selection import Selection
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.doctor import Diagnosis
 from hostkit.diagnosis.finding import Finding, Outcome, Passed, Severity, Unknown
+from hostkit.diagnosis.flat import LINE_LIMIT
 from hostkit.diagnosis.problem import Catalogue
 from hostkit.diagnosis.rank import Ranked
 from hostkit.diagnosis.runner import Result
@@ -149,11 +151,15 @@ def test_commands_we_print_are_named_as_they_have_to_be_typed(
     assert named("a file of hostkit, /opt/hostkit list") == "a file of hostkit, /opt/hostkit list"
 
 
-def read(tmp_path: Path, data: bytes) -> tuple[list[str], list[str]]:
+def read(tmp_path: Path, data: bytes) -> tuple[str, list[str]]:
     path = tmp_path / "text"
     path.write_bytes(data)
     taken = reading.from_file(str(path))
-    return list(taken.text.lines), taken.notes
+    return whole(taken.text.lines), taken.notes
+
+
+def whole(lines: Iterable[str | bytes]) -> str:
+    return "\n".join(line if isinstance(line, str) else line.decode() for line in lines)
 
 
 @given(st.text(alphabet="ab\n é数", max_size=300))
@@ -163,21 +169,30 @@ def test_lines_are_those_of_the_text(words: str) -> None:
     os.close(writer)
     taken = reading.from_file(f"/dev/fd/{reader}")
     os.close(reader)
-    whole = "\n".join(taken.text.lines)
-    assert whole == words.removesuffix("\n")
+    assert whole(taken.text.lines) == words.removesuffix("\n")
 
 
-def test_an_endless_line_goes_on_as_the_next(tmp_path: Path) -> None:
-    lines, _ = read(tmp_path, b"x" * (reading.LINE_LIMIT + 5))
-    assert [len(line) for line in lines] == [reading.LINE_LIMIT, 5]
+def test_an_endless_line_is_cut_and_said(tmp_path: Path) -> None:
+    text, notes = read(tmp_path, b"a\n" + b"x" * (3 * LINE_LIMIT) + b"\nb\n")
+    first, long, last = text.split("\n")
+    assert (first, last) == ("a", "b")
+    assert LINE_LIMIT <= len(long) < 3 * LINE_LIMIT
+    assert len(notes) == 1
+    assert read(tmp_path, b"x" * LINE_LIMIT + b"\n" + b"x" * LINE_LIMIT)[1] == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-8"])
+def test_a_text_is_read_in_its_encoding(tmp_path: Path, encoding: str) -> None:
+    words = "é数\r\n" * 200_000
+    assert read(tmp_path, words.encode(encoding))[0] == words.removesuffix("\n")
 
 
 def test_a_text_beyond_the_limit_is_cut_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "TOTAL_LIMIT", 1 << 20)
-    lines, notes = read(tmp_path, b"line\n" * (1 << 18))
-    assert sum(len(line) + 1 for line in lines) <= (1 << 20) + 1
+    text, notes = read(tmp_path, b"line\n" * (1 << 18))
+    assert len(text) <= 1 << 20
     assert len(notes) == 1
 
 
