@@ -230,9 +230,9 @@ def host(name: str, *crowds: More) -> FakeHost:
     return made
 
 
-def examine(asked: Host) -> Examined:
+def examine(asked: Host, installed: plugins.Plugins | None = None) -> Examined:
     """As preflight and as doctor do, with all that is installed."""
-    loaded = plugins.load()
+    loaded = installed or plugins.load()
     checks = [one for _, one in loaded.checks() if "docker" in one.profiles]
     signatures, catalogue = loaded.signatures(), loaded.catalogue()
     started = time.process_time()

@@ -69,11 +69,11 @@ class FakeHost:
         self.privileged = privileged
         self.taken_at = taken_at
         self.asked: list[str] = []
-        self._files = {path: _bytes(content) for path, content in (files or {}).items()}
+        self.files = {path: _bytes(content) for path, content in (files or {}).items()}
         self._links = dict(links or {})
         self._stats = dict(stats or {})
         self._spaces = dict(spaces or {})
-        self._commands = dict(commands or {})
+        self.commands = dict(commands or {})
         self._native = dict(native or {})
         self._needs_root = needs_root
         self._unreadable = (
@@ -85,14 +85,14 @@ class FakeHost:
         for path, names in (folders or {}).items():
             self._add(path)
             self._names.setdefault(path, set()).update(names)
-        for path in (*self._files, *self._links, *self._stats, *self._unreadable):
+        for path in (*self.files, *self._links, *self._stats, *self._unreadable):
             if path.startswith("/"):
                 self._add(path)
 
     def add(self, files: Mapping[str, str | bytes], commands: Mapping[str, Said]) -> None:
         """Let it have these too."""
-        self._files.update({path: _bytes(content) for path, content in files.items()})
-        self._commands.update(commands)
+        self.files.update({path: _bytes(content) for path, content in files.items()})
+        self.commands.update(commands)
         for path in files:
             self._add(path)
 
@@ -125,8 +125,8 @@ class FakeHost:
         refused = self._refused(path) or self._refused(real)
         if refused:
             return refused
-        if real in self._files:
-            data = self._files[real]
+        if real in self.files:
+            data = self.files[real]
             if len(data) > limit:
                 return Unreadable(path, f"larger than {limit} bytes")
             return Known(data, path)
@@ -161,8 +161,8 @@ class FakeHost:
         refused = self._refused(path) or self._refused(real)
         if refused:
             return refused
-        if real in self._files:
-            size = len(self._files[real])
+        if real in self.files:
+            size = len(self.files[real])
             return Known(fake_stat(size=size, allocated=size, inode=_inode(real)), path)
         if real in self._names:
             return Known(fake_stat("folder", inode=_inode(real)), path)
@@ -186,9 +186,9 @@ class FakeHost:
         refused = self._refused(source)
         if refused:
             return refused
-        if source not in self._commands:
+        if source not in self.commands:
             return Absent(source, f"{command.argv[0]} is not installed")
-        output = _output(self._commands[source])
+        output = _output(self.commands[source])
         if output.status not in command.ok:
             needs_root = command.root and not self.privileged
             return Unreadable(source, f"exit status {output.status}", needs_root)

@@ -199,6 +199,8 @@ def _device(host: Host, name: str) -> Answer[BlockDevice]:
     def build(said: bytes) -> BlockDevice:
         variables = parse_uevent(text.decode(said))
         kind = _kind(name, variables.get("DEVTYPE", ""))
+        if not {"MAJOR", "MINOR"} <= variables.keys():
+            refuse("its uevent names no device number")
         return BlockDevice(
             name=name,
             number=(int(variables["MAJOR"]), int(variables["MINOR"])),

@@ -184,6 +184,9 @@ def _gather(facts: Facts) -> Answer[tuple[ThinPool, ...]]:
     by_name = {table.name: table for table in tables.value}
 
     def build(statuses: tuple[PoolStatus, ...]) -> tuple[ThinPool, ...]:
+        gone = [one.name for one in statuses if one.name not in by_name]
+        if gone:
+            refuse(f"the pool {gone[0]} came or went while it was looked at")
         return tuple(_pool(one, by_name[one.name], devices) for one in statuses)
 
     return parsed(status.value, status.source, build)

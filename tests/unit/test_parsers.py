@@ -11,48 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.damage import DAMAGE, damaged
 from tests.parsers import Parser, Sample, parsers
 
 SOAK = bool(os.environ.get("HOSTKIT_SOAK"))
 LENGTH = (1 << 18) if SOAK else (1 << 15)
 EXAMPLES = 1500 if SOAK else 50
 SLOW_S = LENGTH * 1e-6  # what takes longer than that is measured again, four times as long
-STRAYS = (
-    "\0", "\n", "\r", "\x1c", "\x85", "\u2028", "\u3000", "\u0663", "\u00b2", "\ufffd", "9" * 400,
-    "-1", "1e999", "NaN", "Infinity", "null", "[]", "{}", '""', "[" * 3000, '{"a":' * 3000,
-    "x=[" * 2000, "<a>" * 2000, "a." * 3000, '"', "'", "\\", "=", "|", ":", "/", "%", "\\x",
-    "\\xzz", "\\u12", "0x", "&x;", "<!DOCTYPE a>", " " * 50,
-)  # fmt: skip
 FILLERS = (" ", "0", "a", '"', "'", "\\", "a=", "[", "a.", "\n", "a b\n", "-A F ")
 MORE_FILLERS = (
     "=", "{", "(", "<", "<a>", "a{", ",", "-", "[a]\n", "\t", "/", "|", "#", "a b ", "a:\n",
     "a=b\n", "a: b\n", "\\\n", "'\"", '"a" ', '\\"', ".", "0.", ":", "x = [", "0-1,", "*a\n",
     ":a b\n", "${a}",
 )  # fmt: skip
-PLACES = st.integers(0, 1 << 16)
-DAMAGE = st.tuples(
-    st.sampled_from(["cut", "double", "drop", "keep", "lines", "words", "insert", "replace"]),
-    PLACES,
-    PLACES,
-    st.sampled_from(STRAYS) | st.text(max_size=3),
-)
-
-
-def damaged(sample: str, what: str, one: int, other: int, stray: str) -> str:
-    """The sample with one thing done to it."""
-    first, last = sorted((one % (len(sample) + 1), other % (len(sample) + 1)))
-    if what in ("lines", "words"):
-        parts = sample.splitlines(keepends=True) if what == "lines" else sample.split(" ")
-        parts.insert(first % (len(parts) or 1), parts.pop(last % len(parts)) if parts else "")
-        return ("" if what == "lines" else " ").join(parts)
-    return {
-        "cut": sample[:last],
-        "double": sample[:last] + sample[first:],
-        "drop": sample[:first] + sample[last:],
-        "keep": sample[first:last],
-        "insert": sample[:first] + stray + sample[first:],
-        "replace": sample[:first] + stray + sample[first + 1 + other % 5 :],
-    }[what]
 
 
 def written(sample: Sample) -> str:
