@@ -33,7 +33,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, TextIO
 
-from tests.rig.tools import CACHE, LAB, unpack, unpack_kernel
+from tests.rig.tools import CACHE, LAB, LIBRARIES, unpack, unpack_kernel
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNEL = os.environ.get("HOSTKIT_LAB_KERNEL", "6.1")
@@ -204,7 +204,7 @@ class Guest:
         (self.share / "setup.json").write_text(json.dumps(setup))
         ours, theirs = socket.socketpair()
         argv = [
-            str(lab.kernel / "usr/bin/linux.uml"),
+            f"env LD_LIBRARY_PATH={lab.kernel / LIBRARIES} ./linux.uml",
             f"mem={mem}",
             *(f"ubd{number}={disk.path}" for number, disk in enumerate(disks)),
             "rootfstype=hostfs rootflags=/ ro quiet loglevel=4",
@@ -224,6 +224,7 @@ class Guest:
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
+                cwd=lab.kernel,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
                 env={"PATH": SYSTEM_PATH, "HOME": str(self.share)},

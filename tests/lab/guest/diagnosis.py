@@ -6,7 +6,6 @@ import subprocess
 import sys
 from typing import Any
 
-
 Findings = dict[str, dict[str, Any]]  # by the code of their problem
 
 
