@@ -51,6 +51,12 @@ SIGNATURES: tuple[Signature, ...] = (
             ("", Certainty.POSSIBLE),
         )
     ),
+    # docker to 1.8.
+    Signature(
+        problem="cgroup-v1-controllers-not-mounted",
+        anchors=("Error mounting devices cgroup: mountpoint not found",),
+        summary="dockerd found no devices cgroup",
+    ),
     Signature(
         problem="cgroup-v1-controllers-not-mounted",
         anchors=("no cgroup mount found in mountinfo",),
@@ -143,7 +149,7 @@ SIGNATURES: tuple[Signature, ...] = (
         problem="cgroup-v2-unsupported",
         anchors=("cgroups v2", "not supported"),
         summary="a program says that it does not support cgroup v2",
-        pattern=r"cgroups? ?v2 (?:is|are) not (?:yet )?supported",
+        pattern=r"cgroups? ?v2 (?:(?:is|are) )?not (?:yet )?supported",
         certainty=Certainty.POSSIBLE,
         reach=120,
     ),
@@ -181,6 +187,19 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="dockerd found no memory controller",
         unless=("cgroup isn't mounted",),
         reach=2000,
+    ),
+    # runc and containerd, of a container with a limit.
+    Signature(
+        problem="cgroup-memory-controller-disabled",
+        anchors=("/sys/fs/cgroup/memory/", "no such file"),
+        summary="runc found no memory controller",
+        pattern=r"/sys/fs/cgroup/memory/\S*memory\.\w*limit_in_bytes[\\\"']*: no such file",
+        reach=200,
+    ),
+    Signature(
+        problem="cgroup-memory-controller-disabled",
+        anchors=("memory cgroup not supported on this system",),
+        summary="containerd found no memory controller",
     ),
     # kubeadm's system check, kubelet, k3s, microk8s, check-config.
     Signature(
@@ -264,6 +283,22 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="runc was told to use systemd's cgroups and given a path of cgroupfs",
     ),
     *ROOTLESS,
+    # docker info and dockerd, all versions.
+    *(
+        Signature(
+            problem="cgroup-limit-unavailable",
+            anchors=(anchor,),
+            summary="docker: the kernel or the cgroups here cannot limit processors",
+            severity=Severity.INFO,
+        )
+        for anchor in (
+            "No cpu cfs quota support",
+            "No cpu shares support",
+            "No cpuset support",
+            "does not support cgroup cfs quotas",
+            "does not support cgroup cfs period",
+        )
+    ),
     # docker info and dockerd 29, podman 5, kubelet and kubeadm 1.31, systemd 254.
     *(
         Signature(

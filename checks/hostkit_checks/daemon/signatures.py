@@ -86,12 +86,53 @@ _START: tuple[Signature, ...] = (
         summary="docker.socket cannot be given to its group, which does not exist",
         reach=300,
     ),
+    Signature(
+        problem="systemd-socket-activation-missing",
+        anchors=("docker.socket",),
+        pattern=r"docker\.socket.{0,120}status=216\b",
+        summary="docker.socket cannot be given to its group, which does not exist",
+        reach=200,
+    ),
+    Signature(
+        problem="systemd-socket-activation-missing",
+        anchors=("Failed to chown socket at step GROUP",),
+        summary="docker.socket cannot be given to its group, which does not exist",
+    ),
     # dockerd: first wording until 23.0, second ("still running") from 23.0 on.
     Signature(
         problem=_STALE,
         anchors=("ensure docker is not running or delete",),
         pattern=r"or delete (?P<file>/\S+?\.pid)",
         summary="{file} names a process that dockerd takes for another dockerd",
+    ),
+    Signature(
+        problem=_STALE,
+        anchors=("process with PID",),
+        pattern=r"failed to start daemon.{0,160}?process with PID (?P<pid>\d+) is still running",
+        summary="process {pid} is or looks like another dockerd",
+        reach=240,
+    ),
+    # dockerd and systemd: somebody listens on the socket already.
+    Signature(
+        problem=_STALE,
+        anchors=("docker.sock: bind: address already in use",),
+        summary="another dockerd has the socket",
+    ),
+    Signature(
+        problem=_STALE,
+        anchors=("docker.socket: ",),
+        pattern=r"docker\.socket: (?:Failed to (?:listen on sockets|create listening socket[^:]*): "
+        r"Address already in use|Socket service docker\.service already active)",
+        summary="a dockerd runs already and has the socket that systemd is to open",
+        certainty=Certainty.POSSIBLE,
+        reach=160,
+    ),
+    # dockerd 1.10 to 1.13, of a boltdb file that is locked.
+    Signature(
+        problem=_STALE,
+        anchors=("Error starting daemon: timeout",),
+        summary="another dockerd may hold the lock on a database of the data root",
+        certainty=Certainty.POSSIBLE,
     ),
     # dockerd 1.11 to 18.06, which start a containerd of their own.
     Signature(
@@ -241,6 +282,29 @@ _DOCKER_MACHINE: tuple[Signature, ...] = (
         summary="docker-machine could not create its virtual machine",
         certainty=Certainty.POSSIBLE,
     ),
+    *(
+        Signature(
+            problem=_MACHINE,
+            anchors=(anchor,),
+            unless=_CLOUDS,
+            summary="docker-machine cannot reach its virtual machine, or start it",
+            certainty=Certainty.POSSIBLE,
+        )
+        for anchor in (
+            "Error checking TLS connection: ",
+            "but Docker Machine could not reach it successfully",
+            "Hyper-V is installed and is not compatible with VirtualBox",
+            "Too many retries waiting for SSH to be available",
+        )
+    ),
+    # boot2docker, before docker-machine.
+    Signature(
+        problem=_MACHINE,
+        anchors=("boot2docker",),
+        pattern=r"Failed to (?:start|initialize) machine \W*boot2docker-vm",
+        summary="boot2docker could not start its virtual machine",
+        reach=100,
+    ),
     # Docker Toolbox's start script.
     Signature(
         problem=_MACHINE,
@@ -269,6 +333,9 @@ _WRAPPERS: tuple[Signature, ...] = tuple(
         ("docker.service: Failed with result", ""),
         ("Unit docker.service entered failed state", ""),
         ("A dependency job for docker.service failed", ""),
+        ("docker.service: Unit entered failed state", ""),
+        # EL 6's `service docker status`.
+        ("docker dead but ", r"docker dead but (?:pid file exists|subsys locked)"),
         ("docker.service holdoff time over", ""),
         ("docker.service: Scheduled restart job, restart counter is at", ""),
         # dpkg, which starts the service it installs.
@@ -276,7 +343,10 @@ _WRAPPERS: tuple[Signature, ...] = tuple(
         ("error processing package docker", r"package docker(?:-ce|-engine|\.io) \(--configure\)"),
         ("docker.service: main process exited, code=exited", ""),
         ("docker.service: Main process exited, code=exited", ""),
-        ("Docker Application Container Engine", r"Active: failed \(Result: "),
+        (
+            "Docker Application Container Engine",
+            r"Active: (?:failed|activating \(auto-restart\)) \(Result: ",
+        ),
     )
 )
 

@@ -133,6 +133,14 @@ LOOP: tuple[Signature, ...] = (
     ),
     Signature(
         "no-loop-devices",
+        ("oop device: ",),
+        "losetup or mount could not set up a loop device",
+        pattern=r"failed to set ?up loop device: (?:No such|Resource temp|Device or resource)",
+        certainty=Certainty.POSSIBLE,
+        reach=100,
+    ),
+    Signature(
+        "no-loop-devices",
         ("find any free loop device",),
         "mount or losetup found no free loop device",
     ),

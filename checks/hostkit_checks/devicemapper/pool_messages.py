@@ -56,6 +56,19 @@ POOL: tuple[Signature, ...] = (
         ("unable to service pool target messages in READ_ONLY or FAIL mode",),
         "a thin pool went read-only or failed, as one does when it is full",
     ),
+    # dockerd, when the pool takes no further device: mostly full, read-only or damaged.
+    *(
+        Signature(
+            problem,
+            ("dm_task_run failed",),
+            "device-mapper refused a snapshot or its activation, as a full or failed pool does",
+            pattern=r"Error running (?:device(?:Suspend|Resume)|[Ss]etTransactionI[dD]"
+            r"|deviceCreate \(create(?:Snap)?Device\)) dm_task_run",
+            certainty=Certainty.POSSIBLE,
+            reach=100,
+        )
+        for problem in ("thinpool-full", "thinpool-metadata-damaged")
+    ),
     # lvm2 when it makes or extends volumes.
     Signature(
         "thinpool-full",
@@ -80,6 +93,32 @@ POOL: tuple[Signature, ...] = (
         "docker info shows a thin pool without data space",
         pattern=r"Data Space Available: 0(?:\.0+)? ?B\b",
         unless=("Data file: /dev/loop",),
+    ),
+    # The same with next to nothing left.
+    Signature(
+        "thinpool-full",
+        ("Data Space Total: ", "Pool"),
+        "docker info shows a thin pool with {left} left",
+        pattern=r"Data Space Total: [\d.]+ ?[GT]B (?:Data Space Used: \S+ ?\S* )?"
+        r"Data Space Available: (?P<left>[\d.]+ ?[kM]?B)\b",
+        unless=("Data file: /dev/loop", "loop file"),
+    ),
+    Signature(
+        "thinpool-full",
+        ("Metadata Space Total: ", "Pool"),
+        "docker info shows a thin pool with {left} left for its metadata",
+        pattern=r"Metadata Space Total: [\d.]+ ?[MG]B "
+        r"Metadata Space Available: (?P<left>[\d.]+ ?k?B)\b",
+        unless=("Data file: /dev/loop", "loop file"),
+    ),
+    # ext4 above a pool without space (ENOSPC, BLK_STS_NOSPC).
+    Signature(
+        "thinpool-full",
+        ("ext4_end_bio:",),
+        "writes to a device-mapper device fail for lack of space below it",
+        pattern=r"\(device dm-\d+\): ext4_end_bio:\d+: I/O error (?:-28|3) writing",
+        certainty=Certainty.POSSIBLE,
+        reach=120,
     ),
     # dockerd (deviceset.go) 1.11 and later.
     Signature(

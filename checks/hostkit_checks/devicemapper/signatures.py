@@ -109,6 +109,14 @@ _KERNEL: tuple[Signature, ...] = (
     ),
     Signature(
         "dm-module-missing",
+        ("device-mapper: reload ioctl on docker-",),
+        "the kernel refused to make Docker's thin pool",
+        pattern=r"on docker-\S*pool\S* (?:\(\d+:\d+\) )?failed: Invalid argument",
+        certainty=Certainty.POSSIBLE,
+        reach=120,
+    ),
+    Signature(
+        "dm-module-missing",
         ("Error running deviceCreate (CreatePool) dm_task_run failed",),
         "the kernel refused to make Docker's thin pool",
         certainty=Certainty.POSSIBLE,
@@ -228,6 +236,16 @@ _DRIVER: tuple[Signature, ...] = (
         ("Device is Busy",),
         "a layer's device cannot be removed: something still has it mounted",
         pattern=r"(?:devmapper|devicemapper|mapper/docker-|remove device).{0,300}Device is Busy",
+    ),
+    # dockerd, of any driver's mount that leaked into another namespace (EL 7 above all).
+    Signature(
+        "devmapper-device-busy",
+        ("evice or resource busy",),
+        "a container's mount point cannot be removed: something still has it mounted",
+        pattern=r"(?:remove|unlinkat|rmdir) /\S*/(?:containers/[0-9a-f]+/(?:shm|mounts)"
+        r"|overlay2?/[0-9a-z]+(?:-init)?/|aufs/(?:mnt|diff)/)\S*: device or resource busy",
+        certainty=Certainty.POSSIBLE,
+        reach=300,
     ),
     # libdevmapper's own words in dockerd's log.
     Signature(

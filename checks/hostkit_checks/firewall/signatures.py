@@ -8,6 +8,7 @@ extension the kernel lacks says so in other words as well.
 
 from hostkit.diagnosis.finding import Certainty, Severity
 from hostkit.diagnosis.signature import Signature
+from hostkit_checks.firewall.zone_messages import ZONES
 
 _NO_CHAIN = "No chain/target/match by that name"
 # firewalld logs every command that fails, and to ask (-C) and to clear (-D, -F, -X) may fail:
@@ -18,10 +19,6 @@ _DOCKER_RULE = (
     r"ip6?tables[^:]{0,80} -[AI] (?:DOCKER|PREROUTING|OUTPUT|FORWARD|POSTROUTING)\b"
     r"(?:(?! -m (?!tcp|udp|sctp|comment)| -[CDFX] )[^:]|:\d|:(?=[0-9a-f:]*\])){0,400}?"
     r":\s*ip6?tables(?: v[\d.]+ \(\w+\))?: No chain/target/match by that name"
-)
-_OTHER_BRIDGE = (
-    r"\b(?:LIBVIRT_\w+|br0|virsh|virbr\d|lxdbr\d|lxcbr\d|vmbr\d|incusbr\d|cni0|LXD|lxc|libvirt"
-    r"|KVM|qemu)\b"
 )
 _EXTENSION_RULE = (
     r"ip6?tables[^:]{0,120} -[AI] [A-Z-]+ [^:]{0,200}-m (?P<extension>addrtype|conntrack|"
@@ -119,6 +116,38 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=("TABLE_ADD failed (Operation not supported)",),
         pattern=r"TABLE_ADD failed \(Operation not supported\)(?:: table (?P<table>\w+))?",
         summary="the kernel refuses a table of the packet filter that dockerd needs",
+    ),
+    # The same, of a chain that dockerd asks for first; in a container it may be the host's.
+    *(
+        Signature(
+            problem=problem,
+            anchors=("CHAIN_ADD failed (",),
+            pattern=r"CHAIN_ADD failed \((?:No such (?:file or directory|device)"
+            r"|Operation not supported|Invalid argument)\)",
+            summary=summary,
+            certainty=certainty,
+            reach=80,
+        )
+        for problem, summary, certainty in (
+            (
+                "iptables-kernel-module-missing",
+                "the kernel's nf_tables takes no chain of iptables",
+                Certainty.LIKELY,
+            ),
+            (
+                "iptables-nft-legacy-mismatch",
+                "iptables speaks nft, and this kernel or container may want legacy",
+                Certainty.POSSIBLE,
+            ),
+        )
+    ),
+    # iptables of all versions: a target whose kernel half is missing knows no options.
+    Signature(
+        problem="iptables-kernel-module-missing",
+        anchors=('unknown option "--to-',),
+        pattern=r'unknown option "--to-(?:destination|ports?|source)"',
+        summary="iptables could not load a target of the nat table",
+        reach=80,
     ),
     # modprobe (kmod), called by legacy iptables or by dockerd.
     Signature(
@@ -255,116 +284,5 @@ SIGNATURES: tuple[Signature, ...] = (
         certainty=Certainty.POSSIBLE,
         reach=1500,
     ),
-    # firewalld, quoted by dockerd 20.10 and later or by firewall-cmd.
-    Signature(
-        problem="firewalld-zone-conflict",
-        anchors=("ZONE_CONFLICT",),
-        pattern=r"ZONE_CONFLICT(?:: '(?P<interface>[\w-]{1,15})')?",
-        summary="firewalld has a bridge of Docker's in another zone",
-        says=(("zone-is", "another"),),
-    ),
-    # firewalld, reading its own files.
-    Signature(
-        problem="firewalld-zone-conflict",
-        anchors=("already bound to zone",),
-        pattern=r"interface '(?P<interface>docker\d|br-[0-9a-f]{12})' already bound to zone",
-        summary="firewalld has a bridge of Docker's in two zones",
-        says=(("zone-is", "another"),),
-        reach=160,
-    ),
-    # firewalld, when dockerd's own zone is gone (firewalld was reloaded while it was made).
-    Signature(
-        problem="firewalld-zone-conflict",
-        anchors=("INVALID_ZONE: ",),
-        pattern=r"INVALID_ZONE: '?docker\b",
-        summary="firewalld does not know the zone docker that dockerd made",
-        says=(("zone-is", "missing"),),
-    ),
-    # A container's program, when firewalld rejects with admin-prohibited and lets ICMP pass.
-    Signature(
-        problem="firewalld-blocks-container-traffic",
-        anchors=("Host is unreachable",),
-        pattern=r"(?:nslookup: write to|docker (?:run|exec) [^$]{0,300})[^$]{0,80}"
-        r"Host is unreachable",
-        summary="a container was told that a host is unreachable",
-        certainty=Certainty.POSSIBLE,
-    ),
-    # The same from curl and other programs of an image, with firewalld in the text.
-    Signature(
-        problem="firewalld-blocks-container-traffic",
-        anchors=("o route to host",),
-        pattern=r"(?:firewall-cmd|firewalld).{0,500}docker (?:run|exec) .{0,300}o route to host",
-        summary="a container was told that there is no route to a host of its network",
-        certainty=Certainty.POSSIBLE,
-        reach=900,
-    ),
-    # firewalld with LogDenied: the chain of the zone that refused, the bridge it came from.
-    Signature(
-        problem="firewalld-blocks-container-traffic",
-        anchors=("REJECT: IN=",),
-        pattern=r"(?:filter_(?:FWD|FORWARD|IN)\w*|FINAL|STATE_INVALID)_(?:REJECT|DROP): "
-        r"IN=(?P<bridge>docker\d|br-[0-9a-f]{12}) ",
-        summary="firewalld refused a packet that came from {bridge}",
-        reach=120,
-    ),
-    # iptables-save and iptables -L of every healthy Docker host say so too; what makes it a
-    # suspect is another engine or a virtual machine in the same text.
-    Signature(
-        problem="docker-forward-drop-policy",
-        anchors=(":FORWARD DROP [", ":DOCKER-USER - ["),
-        pattern=_OTHER_BRIDGE,
-        summary="FORWARD drops by policy, and Docker's chains are there",
-        severity=Severity.WARNING,
-        certainty=Certainty.POSSIBLE,
-        reach=1500,
-    ),
-    Signature(
-        problem="docker-forward-drop-policy",
-        anchors=("-P FORWARD DROP", "DOCKER-USER"),
-        pattern=_OTHER_BRIDGE,
-        summary="FORWARD drops by policy, and Docker's chains are there",
-        severity=Severity.WARNING,
-        certainty=Certainty.POSSIBLE,
-        reach=1500,
-    ),
-    Signature(
-        problem="docker-forward-drop-policy",
-        anchors=("Chain FORWARD (policy DROP",),
-        pattern=r"(?i)(?:since|when|after) docker |docker (?:was )?(?:started|installed)",
-        unless=("DOCKER-USER",),
-        summary="FORWARD drops by policy, since Docker came as it is said",
-        severity=Severity.WARNING,
-        certainty=Certainty.POSSIBLE,
-        reach=600,
-    ),
-    # nft list ruleset (the chain that iptables-nft or dockerd 28 made).
-    Signature(
-        problem="docker-forward-drop-policy",
-        anchors=("hook forward priority filter; policy drop;", "jump DOCKER"),
-        pattern=_OTHER_BRIDGE,
-        summary="the forward hook drops by policy, and Docker's chains are there",
-        severity=Severity.WARNING,
-        certainty=Certainty.POSSIBLE,
-        reach=1500,
-    ),
-    # Docker's chains in a text that complains of a network lost.
-    Signature(
-        problem="docker-forward-drop-policy",
-        anchors=(":DOCKER-USER - [", "-A FORWARD -j DOCKER-USER"),
-        pattern=r"(?i)(?:denied|no|lost|lose|without|cannot reach(?: the)?) (?:WAN|internet"
-        r"|network)\b.{0,60}docker|docker.{0,60}(?:denied|lost|lose) (?:WAN|internet|network)\b",
-        summary="Docker's chains stand in the way of other traffic through this host, it is said",
-        severity=Severity.WARNING,
-        certainty=Certainty.POSSIBLE,
-        reach=900,
-    ),
-    Signature(
-        problem="docker-forward-drop-policy",
-        anchors=("Chain FORWARD (policy DROP", "DOCKER-USER"),
-        pattern=_OTHER_BRIDGE,
-        summary="FORWARD drops by policy, and Docker's chains are there",
-        severity=Severity.WARNING,
-        certainty=Certainty.POSSIBLE,
-        reach=1500,
-    ),
+    *ZONES,
 )

@@ -40,6 +40,11 @@ _PARTS: tuple[Signature, ...] = (
         summary="{program}, which a user's engine runs, is not installed",
         reach=120,
     ),
+    Signature(
+        problem=_HELPER,
+        anchors=("outdated version slirp4netns",),
+        summary="slirp4netns is too old for this engine",
+    ),
     # dockerd-rootless.sh.
     Signature(
         problem=_HELPER,
@@ -106,6 +111,12 @@ ROOTLESS: tuple[Signature, ...] = (
         reach=200,
         certainty=Certainty.POSSIBLE,
     ),
+    # unshare(1) of busybox: CLONE_NEWUSER in hexadecimal.
+    Signature(
+        problem="user-namespaces-disabled",
+        anchors=("unshare(0x10000000): ",),
+        summary="unshare could not make a user namespace",
+    ),
     # unshare(1): ENOSPC is the limit of namespaces, here 0.
     Signature(
         problem="user-namespaces-disabled",
@@ -162,8 +173,14 @@ ROOTLESS: tuple[Signature, ...] = (
         problem="subuid-mapping-broken",
         anchors=("cannot set", "newuidmap"),
         summary="newuidmap refused the mapping of a rootless engine",
-        pattern=r"cannot set ?up (?:the )?(?:user )?namespace using \"?newuidmap",
+        pattern=r"cannot set ?up (?:the )?(?:user )?namespace using \W*(?:usr/bin/)?newuidmap",
         reach=200,
+    ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("should have setuid or have filecaps set",),
+        summary="newuidmap or newgidmap lacks its privilege (setuid or file capability)",
+        says=(("lacks", "privilege"),),
     ),
     Signature(
         problem="subuid-mapping-broken",

@@ -22,6 +22,17 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="dockerd refused the kernel {release}",
         pattern=r"kernel version (?P<release>[\w.+~-]+) is not supported for running docker",
     ),
+    # uname, beside a docker that fails or warns: EL 6 and of its age.
+    Signature(
+        problem="kernel-too-old",
+        anchors=("uname -",),
+        summary="the kernel {release} is older than any that Docker supports",
+        pattern=r"uname -[a-z]{1,3} (?:Linux \S+ )?(?P<release>(?:2\.6|3\.[0-9])\.\d+-\S{1,60})"
+        r".{0,200}[#$] (?:sudo )?docker ",
+        severity=Severity.WARNING,
+        certainty=Certainty.POSSIBLE,
+        unless=("042stab",),
+    ),
     # glibc's start-up code, on a kernel older than the one that it was built for.
     Signature(
         problem="kernel-too-old",
@@ -108,6 +119,11 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=("no matching manifest for linux/386",),
         summary="an image has no variant for this 32-bit system",
     ),
+    Signature(
+        problem="host-32bit",
+        anchors=("detected host platform (linux/386",),
+        summary="an image has no variant for this 32-bit system",
+    ),
     # modprobe (kmod), on a kernel whose modules were removed by an update.
     Signature(
         problem="kernel-updated-not-rebooted",
@@ -172,9 +188,27 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         problem="kernel-config-missing-features",
         anchors=('Error creating default "bridge" network: ',),
-        pattern=r'"bridge" network: (?:package not installed|operation not supported)',
+        pattern=r'"bridge" network: (?:failed to create bridge \S+ via ioctl: )?'
+        r"(?:package not installed|operation not supported)",
         summary="the kernel could not make a bridge: it may have been built without",
         reach=160,
+    ),
+    # runc, of /proc/PID/ns; slirp4netns, of the device it needs.
+    Signature(
+        problem="kernel-config-missing-features",
+        anchors=("running lstat on namespace path",),
+        pattern=r"/proc/\d+/ns/(?P<kind>ipc|uts|user)\W.{0,80}no such file",
+        summary="the kernel has no {kind} namespaces",
+        certainty=Certainty.POSSIBLE,
+        reach=240,
+    ),
+    Signature(
+        problem="kernel-config-missing-features",
+        anchors=('open("/dev/net/tun")',),
+        pattern=r"/dev/net/tun\\?\"\): No such (?:file|device)",
+        summary="the kernel has no tun devices, or the module is not loaded",
+        certainty=Certainty.POSSIBLE,
+        reach=100,
     ),
     Signature(
         problem="kernel-config-missing-features",
@@ -188,6 +222,13 @@ SIGNATURES: tuple[Signature, ...] = (
         summary="the kernel has no POSIX message queues",
         pattern=r"/dev/mqueue\W.{0,60}no such device",
         reach=200,
+    ),
+    # dockerd, asked for --cpus on a kernel without CFS_BANDWIDTH.
+    Signature(
+        problem="kernel-config-missing-features",
+        anchors=("NanoCPUs can not be set",),
+        summary="the kernel cannot limit the processors of a container",
+        unless=("ootless",),
     ),
     # dockerd at its start: no bridge.
     Signature(

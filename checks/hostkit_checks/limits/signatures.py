@@ -57,6 +57,8 @@ _OOM: tuple[Signature, ...] = (
             "has been killed by the OOM killer",
             "Failed with result 'oom-kill'",
             "System OOM encountered, victim process",
+            "killed as a result of limit of /",
+            "topic=/tasks/oom",
         )
     ),
     # containerd's event, in dockerd's and containerd's log.

@@ -278,6 +278,15 @@ SIGNATURES: tuple[Signature, ...] = (
         anchors=("connection timed out; no servers could be reached",),
         summary="no name server answered",
     ),
+    # CoreDNS, and others that forward a query.
+    Signature(
+        problem="dns-resolution-failure",
+        anchors=("plugin/errors: ",),
+        pattern=r"read udp \S+->\S+:53: (?:read: no route to host|i/o timeout"
+        r"|read: connection refused)",
+        summary="CoreDNS reaches no name server outside",
+        reach=300,
+    ),
     # curl; apk; wget of GNU.
     Signature(
         problem="dns-resolution-failure",

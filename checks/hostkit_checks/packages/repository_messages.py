@@ -8,6 +8,11 @@ _EOL = "yum-mirrors-eol"
 _RELEASE = "yum-releasever-mismatch"
 _SERVER = "package-repo-server-error"
 _KEY = "rpm-gpg-key-missing"
+# Releases of Debian and Ubuntu whose files lie in the archive only.
+_GONE = (
+    r"(?:wheezy|jessie|stretch|buster|quantal|raring|saucy|utopic|vivid|wily|yakkety|zesty|artful"
+    r"|cosmic|disco|eoan|groovy|hirsute|impish|kinetic|lunar|mantic)"
+)
 
 _REPOSITORIES: tuple[Signature, ...] = (
     # yum on CentOS 6 and 7.
@@ -52,9 +57,17 @@ _REPOSITORIES: tuple[Signature, ...] = (
     # apt on releases that were moved to archive.debian.org or old-releases.ubuntu.com.
     Signature(
         problem=_EOL,
-        anchors=("does not have a Release file",),
-        pattern=r"(?:debian\.org|ubuntu\.com)/\S+ (?P<release>wheezy|jessie|stretch|buster|artful"
-        r"|cosmic|disco|eoan|groovy|hirsute|impish|kinetic|lunar|mantic)\S* Release'",
+        anchors=(" a Release file",),
+        pattern=r"(?:debian\.org|ubuntu\.com)/\S+ (?P<release>" + _GONE + r")\S* Release'",
+        summary="the repositories of {release} have been moved to the archive",
+        reach=240,
+    ),
+    # apt, of a file of theirs.
+    Signature(
+        problem=_EOL,
+        anchors=("404 Not Found",),
+        pattern=r"(?:debian\.org|ubuntu\.com)(?:/\S*)?[/ ](?P<release>" + _GONE + r")\b"
+        r".{0,120}?404 Not Found",
         summary="the repositories of {release} have been moved to the archive",
         reach=240,
     ),
@@ -127,6 +140,22 @@ _REPOSITORIES: tuple[Signature, ...] = (
         pattern=r"Status code: (?P<status>403|50\d) for (?P<url>https?://[^/\s]+)/",
         summary="{url} answered {status}",
         reach=240,
+    ),
+    # dnf, which does not say more when it is quiet.
+    Signature(
+        problem=_SERVER,
+        anchors=("load metadata for repo '",),
+        pattern=r"for repo '(?P<repository>docker[\w-]*)': Cannot download repomd\.xml: "
+        r"(?:Cannot download repodata/repomd\.xml: )?All mirrors were tried",
+        summary="the metadata of {repository} cannot be fetched",
+        certainty=Certainty.POSSIBLE,
+        reach=240,
+    ),
+    Signature(
+        problem=_SERVER,
+        anchors=("Failed to synchronize cache for repo 'docker",),
+        summary="the metadata of Docker's repository cannot be fetched",
+        certainty=Certainty.POSSIBLE,
     ),
     # yum-config-manager and curl (get.docker.com).
     Signature(
@@ -216,6 +245,28 @@ _KEYS: tuple[Signature, ...] = (
             "Import of the key didn't help, wrong key",
             "Import of key(s) didn't help, wrong key",
         )
+    ),
+    # yum and dnf, of a package without any signature; apt, of such a repository.
+    Signature(
+        problem=_KEY,
+        anchors=("is not signed",),
+        pattern=r"Package \S+\.rpm is not signed|repository '\S*(?:docker|kubernetes|podman)\S* "
+        r"[^']{1,80}' is not signed",
+        summary="a package or its repository is not signed, or with a key that is not here",
+        reach=200,
+    ),
+    # dnf, with repo_gpgcheck.
+    Signature(
+        problem=_KEY,
+        anchors=("GPG signature verification error",),
+        summary="the index of a repository is not signed with a key that is here",
+    ),
+    # apt, of two entries for one repository.
+    Signature(
+        problem=_KEY,
+        anchors=("Conflicting values set for option Signed-By regarding source",),
+        summary="apt has two entries for one repository, with different keys",
+        certainty=Certainty.POSSIBLE,
     ),
     # apt, of a key that has expired.
     Signature(

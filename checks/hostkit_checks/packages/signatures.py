@@ -57,6 +57,14 @@ _DEPENDENCIES: tuple[Signature, ...] = (
             "No match for argument: container-selinux",
         )
     ),
+    # semodule, when container-selinux is newer than the policy of the system.
+    Signature(
+        problem=_SELINUX,
+        anchors=("Failed to resolve ", "/modules/"),
+        pattern=r"Failed to resolve \w+ statement at /\S*/modules/\d+/(?:container|docker)/cil",
+        summary="the policy module of container-selinux does not fit the system's policy",
+        reach=200,
+    ),
     # dnf on EL 8: the module container-tools hides it ("modular filtering").
     Signature(
         problem=_EXCLUDED,
@@ -101,6 +109,15 @@ _CONFLICTS: tuple[Signature, ...] = (
         )
         for name in ("podman", "buildah", "runc")
     ),
+    # dnf: podman's command docker against Docker's.
+    Signature(
+        problem=_RUNC,
+        anchors=("podman-docker",),
+        pattern=r"podman-docker\S* (?:from \S+ )?conflicts with"
+        r"|conflicts with .{0,60}podman-docker",
+        summary="podman-docker and Docker's packages exclude each other",
+        reach=160,
+    ),
     # rpm's test transaction: both own the file.
     Signature(
         problem=_RUNC,
@@ -141,7 +158,7 @@ _CONFLICTS: tuple[Signature, ...] = (
     Signature(
         problem=_OLD,
         anchors=("Conflicts: ",),
-        pattern=r"(?P<one>docker-ce|docker\.io|containerd\.io|containerd|moby-engine) : "
+        pattern=r"(?P<one>docker-ce(?:-cli)?|docker\.io|containerd\.io|containerd|moby-engine) : "
         r"Conflicts: (?P<other>docker[\w.-]*|containerd[\w.]*|runc)",
         summary="{one} and {other} exclude each other",
         reach=160,

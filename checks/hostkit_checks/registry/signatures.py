@@ -153,13 +153,22 @@ _PROXIES: tuple[Signature, ...] = (
         summary="the proxy wants a user and a password that the daemon does not give",
     ),
     # Go's net/http: a proxy that refused to connect on; nothing else ends such a line so.
-    Signature(
-        problem=_PROXY,
-        anchors=("https://",),
-        pattern=_REQUEST + r"(?P<reason>Forbidden|Bad Gateway|Service Unavailable"
-        r"|Gateway Time-?[Oo]ut|Proxy Error|Tunnel or SSL Forbidden)(?=$|[\s\"\\])",
-        summary="a proxy refused the way to {registry}: {reason}",
-        reach=300,
+    *(
+        Signature(
+            problem=_PROXY,
+            anchors=(f": {reason}",),
+            pattern=_REQUEST + reason + r"(?=$|[\s\"\\-])",
+            summary=f"a proxy refused the way to {{registry}}: {reason}",
+            reach=300,
+        )
+        for reason in (
+            "Forbidden",
+            "Bad Gateway",
+            "Service Unavailable",
+            "Gateway Timeout",
+            "Gateway Time-out",
+            "Proxy Error",
+        )
     ),
     # Go's net/url, on a proxy variable that is no URL.
     Signature(
@@ -221,7 +230,7 @@ _LIMITS: tuple[Signature, ...] = tuple(
     for anchor, pattern in (
         ("toomanyrequests", ""),
         ("pull rate limit", r"reached your (?:unauthenticated )?pull rate limit"),
-        ("429 Too Many Requests", r"/v2/|registry|ghcr\.io|docker|manifest|image"),
+        ("429 Too Many Requests", r"/v2/\S*(?:manifests|blobs|token)|docker\.io|ghcr\.io|quay\.io"),
         ("Too Many Requests (HAP429)", ""),
         ("docker.com/increase-rate-limit", ""),
     )

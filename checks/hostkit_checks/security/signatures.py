@@ -32,6 +32,20 @@ _SELINUX: tuple[Signature, ...] = (
         + r"))(?P<program>\S+?),? from ",
         summary="SELinux prevented an access of {program}",
     ),
+    # The dynamic linker in a container whose files have a wrong label.
+    *(
+        Signature(
+            problem="selinux-denial",
+            anchors=("error while loading shared libraries: ", reason),
+            summary="a program may not load its libraries, as with wrong labels",
+            certainty=Certainty.POSSIBLE,
+            reach=200,
+        )
+        for reason in (
+            "cannot change memory protections",
+            "cannot apply additional memory protection after relocation",
+        )
+    ),
     # ls -Z: an engine outside its folder, or installed by hand, has a wrong label.
     Signature(
         problem="selinux-denial",
@@ -85,6 +99,14 @@ _SECCOMP: tuple[Signature, ...] = (
         anchors=("error adding seccomp",),
         pattern=r"error adding seccomp (?:filter )?rule for syscall (?P<syscall>\w+)",
         summary="libseccomp or runc is too old for the profile's rule for {syscall}",
+    ),
+    # runc built against a newer libseccomp than is installed.
+    Signature(
+        problem="seccomp-too-old",
+        anchors=("undefined symbol: seccomp_",),
+        pattern=r"undefined symbol: (?P<symbol>seccomp_\w+)",
+        summary="the installed libseccomp lacks {symbol}",
+        reach=80,
     ),
     # libseccomp-golang, built against or running with an old library.
     Signature(
@@ -155,6 +177,7 @@ _REFUSED: tuple[Signature, ...] = tuple(
         ("uv_thread_create(", r"WorkerThreadsTaskRunner", "node"),
         ("Error creating thread: Operation not permitted", "", "program"),
         ("getaddrinfo() thread failed to start", "", "curl"),
+        ("APT::Update::Post-Invoke 'rm -f /var/cache/apt/archives", "", "apt"),
         ("Fatal Python error: ", r"can't initialize time", "python"),
         ("RuntimeError: can't start new thread", "", "python"),
         ("failed to create thread: Operation not permitted", "", "program"),

@@ -168,7 +168,7 @@ _OVERLAY = (
     ),
     Signature(
         problem="nested-overlay",
-        anchors=("overlayfs: filesystem on", "not supported as upperdir"),
+        anchors=("not supported as upperdir",),
         summary="the kernel does not take that file system as the upper one of an overlay",
         certainty=Certainty.POSSIBLE,
     ),

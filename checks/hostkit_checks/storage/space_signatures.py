@@ -127,6 +127,14 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
         pattern=r"installing package \S+ needs \d+ ?[KMG]?B on the (?P<mount>/\S*) filesystem",
         summary="a package does not fit: {mount} is full",
     ),
+    # apt.
+    Signature(
+        problem="docker-root-disk-full",
+        anchors=("have enough free space in /",),
+        pattern=r"enough free space in (?P<mount>/[\w/.-]*\w)",
+        summary="packages do not fit into {mount}",
+        reach=120,
+    ),
     # df.
     Signature(
         problem="docker-root-disk-full",
