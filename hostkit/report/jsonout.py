@@ -94,6 +94,7 @@ def _finding(report: Report, one: Ranked) -> dict[str, Any]:
         "severity": finding.severity.value,
         "certainty": finding.certainty.value,
         "past": finding.past,
+        "later": finding.later,
         "summary": finding.summary,
         "harm": problem.harm,
         "evidence": [evidence._asdict() for evidence in finding.evidence],
