@@ -27,8 +27,7 @@ _ENTITIES = {
     b"&quot;": b'"', b"&#34;": b'"', b"&#39;": b"'", b"&apos;": b"'", b"&lt;": b"<",
     b"&gt;": b">", b"&amp;": b"&",
 }  # fmt: skip
-_CURLY = rb"\xe2\x80([\x98\x99\x9c\x9d])"
-_CURLIES = {b"\x98": b"'", b"\x99": b"'", b"\x9c": b'"', b"\x9d": b'"'}
+_CURLIES = {"\u2018": b"'", "\u2019": b"'", "\u201c": b'"', "\u201d": b'"'}
 _WIDE_BLANKS = (
     rb"\xe2(?:\x80[\x80-\x8a\xa8\xa9\xaf]|\x81\x9f)", rb"\xc2[\x85\xa0]",
     rb"\xe1\x9a\x80", rb"\xe3\x80\x80",
@@ -82,7 +81,8 @@ def _plain(block: bytes) -> bytes:
     if not block.isascii():
         for pattern in _WIDE_BLANKS:
             block = re.sub(pattern, b" ", block)
-        block = re.sub(_CURLY, lambda curly: _CURLIES[curly[1]], block)
+        for curly, plain in _CURLIES.items():
+            block = block.replace(curly.encode(), plain)
     if b"\\" in block:
         block = re.sub(_BEFORE_QUOTE, b"", block)
         block = re.sub(_ESCAPED_BLANK, b" ", block)

@@ -3,6 +3,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.command import FORWARDING, hostkit, on_terminal
+from tests.e2e.command import FORWARDING, HOSTKIT, PLAIN, hostkit, on_terminal
 
 ALONE = ("--host", "none")
 CODE = "ipv4-forwarding-disabled"
@@ -138,3 +139,27 @@ def test_select_keeps_only_what_was_asked_for() -> None:
 @pytest.mark.parametrize(("limit", "code"), [("error", 1), ("info", 1), ("never", 0)])
 def test_fail_on(limit: str, code: int) -> None:
     assert hostkit("doctor", FORWARDING, *ALONE, "--fail-on", limit).code == code
+
+
+@pytest.mark.parametrize("filler", ['level=error msg="x" ', "\\", "\0"])
+def test_a_line_without_end_takes_little_time_and_memory(filler: str) -> None:
+    """What follows it is found all the same, and that it was not searched is said."""
+    piece = filler.encode() * ((1 << 20) // len(filler))
+    pieces = 1024 if os.environ.get("HOSTKIT_SOAK") else 64
+    process = subprocess.Popen(
+        [*HOSTKIT, "doctor", "-", *ALONE], env=PLAIN, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for _ in range(pieces):
+        process.stdin.write(piece)
+    process.stdin.write(f"\n{FORWARDING}\n".encode())
+    process.stdin.close()
+    said = process.stdout.read().decode()
+    process.stdout.close()
+    _, _, used = os.wait4(process.pid, 0)
+    process.returncode = 0
+    assert CODE in said
+    assert "lines longer than" in said
+    assert used.ru_maxrss < 150 << 10  # KiB
+    assert used.ru_utime + used.ru_stime < 10
