@@ -187,14 +187,6 @@ def test_a_real_aufs_data_root(shared_data: Path) -> None:
     assert (store.images or 0) >= 1
 
 
-@given(st.text())
-def test_any_text_is_refused_or_read(content: str) -> None:
-    try:
-        parse_repositories(content)
-    except (ValueError, RecursionError):
-        return
-
-
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -1,21 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Device-mapper, thin pools and LVM: what is asked, what is not, and what the answers mean."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hostkit.facts.block import BLOCK_DEVICES, BlockDevice, BlockDevices, Kind
 from hostkit.facts.devicemapper import (
     CONTROL,
     DEVICE_MAPPER,
     DM_TARGETS,
-    parse_misc,
-    parse_targets,
 )
 from hostkit.facts.fact import Fact, Facts
 from hostkit.facts.lvm import (
@@ -26,8 +21,6 @@ from hostkit.facts.lvm import (
     VOLUME_GROUPS,
     parse_config,
     parse_lvs,
-    parse_pvs,
-    parse_vgs,
 )
 from hostkit.facts.thinpool import (
     THIN_POOLS,
@@ -291,32 +284,6 @@ def test_lvm_conf_with_comments_lists_and_the_local_file_that_wins() -> None:
 def test_the_profile_that_dockerd_writes() -> None:
     config = parse_config(lab("dlvm-profile"), "p")
     assert config["activation/thin_pool_autoextend_threshold"].value == "80"
-
-
-PARSERS: list[Callable[[str], object]] = [
-    parse_misc,
-    parse_targets,
-    parse_pool_status,
-    parse_pool_table,
-    parse_lvs,
-    parse_vgs,
-    parse_pvs,
-    lambda text: parse_config(text, "f"),
-]
-PIECES = (
-    "p:;0;12;thin-pool;1/2;-;rw;Fail;253:0;|;a|b|c;{;};=;x=;\n;v1.2.3;Library version:;"
-    "Driver version:;twi-aot---;\u0663;999999999999999999999999999999"
-)
-WORDS = st.lists(st.sampled_from(PIECES.split(";"))).map(" ".join)
-
-
-@pytest.mark.parametrize("parse", PARSERS)
-@given(content=st.text() | WORDS)
-def test_any_text_is_parsed_or_refused(parse: Callable[[str], object], content: str) -> None:
-    try:
-        parse(content)
-    except ValueError:
-        return
 
 
 def test_a_hostile_lvm_conf_ends() -> None:

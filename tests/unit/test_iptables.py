@@ -150,14 +150,6 @@ def test_any_text_is_parsed_or_refused(content: str) -> None:
         assert all(table.family is Family.IPV4 for table in saved.tables)
 
 
-@given(st.text())
-def test_any_version_text_is_parsed_or_refused(content: str) -> None:
-    try:
-        parse_version(content)
-    except ValueError:
-        return
-
-
 @given(st.lists(st.text(min_size=1).filter(lambda word: "\x00" not in word)))
 def test_quoted_words_come_back_whole(words: list[str]) -> None:
     quoted = " ".join('"' + w.replace("\\", "\\\\").replace('"', '\\"') + '"' for w in words)

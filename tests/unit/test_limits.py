@@ -3,14 +3,10 @@
 
 from typing import Any
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.finding import Finding, Outcome, Passed, Severity, Unknown
 from hostkit.diagnosis.runner import run_checks
-from hostkit.facts import limits, memory
+from hostkit.facts import memory
 from hostkit.facts.clock import CLOCK, Clock
 from hostkit.facts.fact import Fact
 from hostkit.facts.limits import ENGINE_LIMITS, LIMITS, Inotify, Limits, ProcessLimits, Used
@@ -79,24 +75,6 @@ def test_limits_of_dockerd_only_of_a_living_one() -> None:
     files["/proc/42/comm"] = "bash\n"
     assert isinstance(make_facts(files).get(ENGINE_LIMITS), Absent)
     assert isinstance(make_facts({"/run/docker.pid": "x"}).get(ENGINE_LIMITS), Absent)
-
-
-@pytest.mark.parametrize(
-    "parse",
-    [
-        limits.parse_file_nr,
-        limits.parse_number,
-        limits.parse_process_limits,
-        limits.parse_task_count,
-        memory.parse_meminfo,
-    ],
-)
-@given(content=st.text() | st.text("Max openfils:MTtal\n \t/0123456789-²٣", max_size=200))
-def test_any_text_is_parsed_or_refused(parse: Any, content: str) -> None:
-    try:
-        parse(content)
-    except ValueError:
-        return
 
 
 def test_memory_that_is_low() -> None:

@@ -171,8 +171,3 @@ def test_any_line_has_a_time_or_none(line: str, now: float) -> None:
 )
 def test_any_journal_parses(entries: list[dict[str, Any]]) -> None:
     logs.parse_journal("\n".join(json.dumps(one) for one in entries))
-
-
-@given(st.text())
-def test_any_text_is_a_journal(content: str) -> None:
-    logs.parse_journal(content)

@@ -5,13 +5,10 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hostkit.facts.filesystems import (
     KERNEL_FILESYSTEMS,
     DType,
-    parse_filesystems,
     parse_xfs_info,
     resolve,
     volume,
@@ -107,22 +104,6 @@ def test_more_than_the_limit_is_unreadable_not_cut() -> None:
     assert isinstance(facts.get(MOUNTS), Unreadable)
 
 
-@given(st.text())
-def test_any_text_is_mounts_or_refused(content: str) -> None:
-    try:
-        parse_mountinfo(content).holding("/var/lib/docker")
-    except ValueError:
-        return
-
-
-@given(st.lists(st.sampled_from(TREE.split()), max_size=24))
-def test_any_words_of_mountinfo_are_mounts_or_refused(words: list[str]) -> None:
-    try:
-        parse_mountinfo(" ".join(words)).at("/")
-    except ValueError:
-        return
-
-
 def test_real_mountinfo_of_rhel(shared_data: Path) -> None:
     for path in sorted((shared_data / "rhel-outputs").glob("proc_mountinfo*")):
         table = parse_mountinfo(path.read_text())
@@ -133,14 +114,6 @@ def test_real_mountinfo_of_rhel(shared_data: Path) -> None:
 def test_kernel_file_systems() -> None:
     facts = make_facts({"/proc/filesystems": "nodev\tsysfs\n\text3\n\tfuseblk\n"})
     assert facts.value(KERNEL_FILESYSTEMS) == {"sysfs", "ext3", "fuseblk"}
-
-
-@given(st.text())
-def test_any_text_is_a_list_of_file_systems_or_refused(content: str) -> None:
-    try:
-        parse_filesystems(content)
-    except ValueError:
-        return
 
 
 OLD = "naming   =version 2              bsize=4096   ascii-ci=0 ftype=1\n"
@@ -155,14 +128,6 @@ def test_ftype_in_both_formats(said: str, ftype: bool) -> None:
 def test_an_xfs_info_that_knows_no_ftype_is_refused() -> None:
     with pytest.raises(ValueError, match="does not print ftype"):
         parse_xfs_info("naming   =version 2              bsize=4096   ascii-ci=0\n")
-
-
-@given(st.text())
-def test_any_text_is_xfs_info_or_refused(content: str) -> None:
-    try:
-        parse_xfs_info(content)
-    except ValueError:
-        return
 
 
 def test_ftype_is_asked_of_the_mount_point() -> None:

@@ -140,16 +140,3 @@ def test_versions_are_ordered(a: str, b: str, c: str) -> None:
         if all(v.release for v in (one, two, three)):
             ordered = compare(kind, one, two) <= 0 and compare(kind, two, three) <= 0
             assert not ordered or compare(kind, one, three) <= 0
-
-
-@given(st.binary() | st.text().map(lambda t: f"Package: runc\n{t}\n\n".encode()))
-def test_any_status_file_is_read(content: bytes) -> None:
-    parse_dpkg_status(content)
-
-
-@given(st.text())
-def test_any_rpm_output_is_read_or_refused(content: str) -> None:
-    try:
-        parse_rpm_query(content)
-    except ValueError:
-        pass
