@@ -9,6 +9,8 @@ from functools import cache
 import pytest
 
 from benchmarks.accuracy import UNSEEN, Judge
+from hostkit.diagnosis.doctor import Text, suspects
+from hostkit.diagnosis.finding import Severity
 from tests.corpus.reading import Message, healthy, messages
 
 FOREIGN = (
@@ -16,6 +18,20 @@ FOREIGN = (
     "Mär 05 06:12:02 rechner kernel: Gerät wurde erkannt\n"
 )
 QUIET = 'level=info msg="API listen on /run/docker.sock"\n'
+# What a person sees of any dockerd that does not start.
+CONSEQUENCES = (
+    "# systemctl start docker\n"
+    "Job for docker.service failed because the control process exited with error code. See"
+    ' "systemctl status docker.service" and "journalctl -xe" for details.\n'
+    "# docker ps\n"
+    "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon"
+    " running?\n"
+)
+FRAME = (
+    "systemd[1]: docker.service: Main process exited, code=exited, status=1/FAILURE\n"
+    "systemd[1]: docker.service: Failed with result 'exit-code'.\n"
+    "systemd[1]: docker.service: Start request repeated too quickly.\n"
+)
 WIDTH = 80
 RED, PLAIN = "\x1b[31m", "\x1b[0m"
 
@@ -140,6 +156,29 @@ def test_a_message_is_found_between_other_outputs() -> None:
     )
     missed = list(wrong(between))
     assert len(missed) <= len(between) * 0.01, "\n".join(missed)
+
+
+def is_an_error(message: Message) -> bool:
+    """Whether it may be why dockerd does not start: no warning, and no consequence itself."""
+    lines = message.text.splitlines()
+    found = suspects([Text("text", lines)], judge().signatures)
+    return message.code not in ("daemon-failed-generic", "daemon-not-running") and any(
+        one.problem == message.code and one.severity is Severity.ERROR for one in found
+    )
+
+
+def test_a_cause_comes_before_its_consequences() -> None:
+    framed = tuple(
+        one._replace(text=CONSEQUENCES + one.text + FRAME)
+        for one in found_bare()
+        if is_an_error(one)
+    )
+    missed = list(wrong(framed))
+    assert len(missed) <= len(framed) * 0.01, "\n".join(missed)
+
+
+def test_consequences_alone_lead_to_the_log() -> None:
+    assert judge().codes(CONSEQUENCES + FRAME)[0] == "daemon-failed-generic"
 
 
 def test_a_truncated_message_is_not_taken_for_another() -> None:

@@ -8,6 +8,7 @@ _NO_DAEMON = "daemon-not-running"
 _WRONG_HOST = "docker-host-mismatch"
 _SOCKET_RIGHTS = "docker-sock-permission"
 
+# What a client sees of a daemon that is down hides why it is: generic.
 CLIENT: tuple[Signature, ...] = (
     # docker CLI: 1.7 and earlier, to 1.12, from 1.13.
     Signature(
@@ -17,6 +18,7 @@ CLIENT: tuple[Signature, ...] = (
         r"(?:\. Is| at unix:///(?:var/)?run/docker\.sock)",
         unless=("DOCKER_HOST=", "permission denied"),
         summary="the client reaches no daemon on this host's socket",
+        generic=True,
         reach=300,
     ),
     # docker CLI 28.4 and later, and compose and buildx built with that client.
@@ -26,6 +28,7 @@ CLIENT: tuple[Signature, ...] = (
         pattern=r"docker API at unix:///(?:var/)?run/docker\.sock",
         unless=("permission denied",),
         summary="the client reaches no daemon on this host's socket",
+        generic=True,
         reach=300,
     ),
     # Any Go client.
@@ -35,6 +38,7 @@ CLIENT: tuple[Signature, ...] = (
         pattern=r"dial unix /(?:var/)?run/docker\.sock: (?:connect: )?"
         r"(?:no such file or directory|connection refused)",
         summary="nobody listens on /var/run/docker.sock",
+        generic=True,
         reach=120,
     ),
     # docker-compose 1.x (Python).
@@ -44,6 +48,7 @@ CLIENT: tuple[Signature, ...] = (
         pattern=r"Docker daemon(?: at http\+(?:docker|unix)://\S+)?(?: -|\.| )",
         unless=("DOCKER_HOST=", "at https://", "at http://"),
         summary="docker-compose reaches no daemon on this host's socket",
+        generic=True,
         reach=200,
     ),
     # docker-py, so docker-compose 1.x and Ansible.
@@ -52,6 +57,7 @@ CLIENT: tuple[Signature, ...] = (
         anchors=("Error while fetching server API version", "Connection aborted."),
         pattern=r"FileNotFoundError|ConnectionRefusedError|error\(2,|error\(111,",
         summary="a Python client reaches no daemon on this host's socket",
+        generic=True,
         reach=300,
     ),
     # systemctl.
