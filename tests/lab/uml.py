@@ -212,7 +212,7 @@ class Guest:
             f"con1=fd:{theirs.fileno()}",
             f"uml_dir={self.share}/ umid=uml",
             # Measuring xor speeds takes most of a second and only btrfs' raid6 would use it.
-            "initcall_blacklist=raid6_select_algo",
+            "initcall_blacklist=raid6_select_algo,raid6_init",
             f"init={os.path.realpath(sys.executable)}",
         ]
         words = [word for line in argv for word in line.split()]

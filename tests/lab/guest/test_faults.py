@@ -19,7 +19,7 @@ from tests.lab.faults import (
 from tests.lab.writelog import MARK, read_log, replay
 
 pytestmark = pytest.mark.lab(disks=("32M", "64M"), timeout=600)
-STRIDE = 1 if os.environ.get("HOSTKIT_LAB_SOAK") else 10
+STRIDE = 1 if os.environ.get("HOSTKIT_SOAK") else 10
 
 
 def read(path: str, offset: int = 0, size: int = 4096) -> bytes:
