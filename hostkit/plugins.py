@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from hostkit import files, text
 from hostkit.diagnosis.check import API, Check, CheckPlugin
@@ -133,8 +133,11 @@ def _accept(
 def _try(members: Sequence[object]) -> None:
     """Raise what would be raised in every run by checks and signatures that cannot be used."""
     for one in members:
-        if isinstance(one, Check) and not all(isinstance(f, Fact) for f in (*one.needs, *one.uses)):
-            raise TypeError(f"the check {one.name} declares something that is no fact")
+        declared: Sequence[object] = []
+        if isinstance(one, Check):
+            declared = cast("Sequence[object]", (*one.needs, *one.uses))
+        if not all(isinstance(fact, Fact) for fact in declared):
+            raise TypeError(f"{one!r} declares something that is no fact")
         if isinstance(one, Signature):
             re.compile(one.pattern)
             if not all(one.anchors) or not one.anchors:

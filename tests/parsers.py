@@ -14,10 +14,10 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from hostkit.errors import HostkitError
 from hostkit.facts.ruleset import Backend, Family
@@ -54,11 +54,12 @@ _KERNEL = b"#\n# Linux/x86 6.1.0\n#\nCONFIG_X86=y\n# CONFIG_AUFS_FS is not set\n
 def _journal() -> bytes:
     """The journal of a run called word, with the sums that it must have."""
     chain, lines = "word", b""
-    for value in (
+    values: tuple[dict[str, Any], ...] = (
         {"format": "hostkit.journal/1", "id": "word", "title": "t", "created": "c", "steps": [{}]},
         {"event": "applying", "at": "c", "step": 0, "note": ""},
         {"event": "undo", "at": "c", "step": None, "note": "why"},
-    ):
+    )
+    for value in values:
         body = json.dumps(value).encode()[:-1]
         chain = hashlib.sha256(chain.encode() + body).hexdigest()[:16]
         lines += body + f',"sum":"{chain}"}}\n'.encode()
@@ -107,8 +108,8 @@ class Parser(NamedTuple):
             with contextlib.suppress(ValueError, RecursionError):
                 given = json.loads(given)
         try:
-            value = self.parse(given)
-            return list(value) if isinstance(value, Iterator) else value
+            value: object = self.parse(given)
+            return list(cast("Iterator[object]", value)) if isinstance(value, Iterator) else value
         except allowed:
             return None
 
@@ -134,10 +135,16 @@ def _parser(name: str, function: Callable[..., Any]) -> Parser:
     besides = {one: _BESIDES.get(one, "word") for one in wanted if one != text}
     return Parser(
         name,
-        lambda given: function(**{**besides, text: given}),
+        partial(_call, function, text, besides),
         _TAKES[wanted[text].annotation],
         (*_examples(function), *_SAMPLES.get(name, ()), *_captured(name)),
     )
+
+
+def _call(
+    function: Callable[..., Any], text: str, besides: dict[str, Any], given: object
+) -> object:
+    return function(**{**besides, text: given})
 
 
 def _examples(function: Callable[..., Any]) -> Iterator[Sample]:
@@ -157,7 +164,7 @@ def _examples(function: Callable[..., Any]) -> Iterator[Sample]:
         if isinstance(one, str | bytes):
             yield one
         elif isinstance(one, tuple):
-            yield " ".join(word.text for word in one)
+            yield " ".join(word.text for word in cast("tuple[Word, ...]", one))
         else:
             yield json.dumps(one)
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -52,15 +53,31 @@ def memory(facts: Facts) -> Iterator[Outcome]:
     raise MemoryError
 
 
+def leaving(facts: Facts) -> Iterator[Outcome]:
+    yield Passed()
+    sys.exit(0)
+
+
+def silent(facts: Facts) -> Iterator[Outcome]:
+    return cast("Iterator[Outcome]", None)
+
+
+def saying(what: object) -> CheckFunction:
+    def run(facts: Facts) -> list[Outcome]:
+        return [cast("Outcome", what)]
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("run", "said"),
     [
         (deep, "RecursionError"),
         (memory, "MemoryError"),
-        (lambda _: sys.exit(0), "SystemExit"),
-        (lambda _: None, "TypeError"),
-        (lambda _: ["fine"], "TypeError: it said 'fine'"),
-        (lambda _: [None], "TypeError: it said None"),
+        (leaving, "SystemExit"),
+        (silent, "TypeError"),
+        (saying("fine"), "TypeError: it said 'fine'"),
+        (saying(None), "TypeError: it said None"),
         (without_end, "it said more than 10000 things"),
         (hanging, "no end within 0 s"),
     ],
