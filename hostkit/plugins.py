@@ -137,7 +137,7 @@ def _try(members: Sequence[object]) -> None:
         if isinstance(one, Check):
             declared = cast("Sequence[object]", (*one.needs, *one.uses))
         if not all(isinstance(fact, Fact) for fact in declared):
-            raise TypeError(f"{one!r} declares something that is no fact")
+            raise TypeError(f"needs or uses of it hold something that is no fact: {one!r}")
         if isinstance(one, Signature):
             re.compile(one.pattern)
             if not all(one.anchors) or not one.anchors:
