@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hostkit.report.progress import Progress
 
 TOTAL_LIMIT = 8 << 30  # a minute or two
-_CHUNK = 1 << 19
+_CHUNK = 1 << 18
 _LONG = 16 << 20  # takes long enough to say how far it is
 _GZIP = b"\x1f\x8b"
 _XZ = b"\xfd7zXZ"

@@ -19,6 +19,8 @@ SEPARATORS = " \"'/<>&"
 _ODD_BYTES = b"\t\n\v\f\r\x1c\x1d\x1e\x1f\\&\xc2\xe1\xe2\xe3"
 _ODD = b"\n"
 _AS_ODD = bytes.maketrans(_ODD_BYTES, _ODD * len(_ODD_BYTES))
+# Where a core begins: at a word that is rare by its length and not the last, else at any.
+_RARE_WORD = f"[^{re.escape(SEPARATORS)}]{{8,}}(?=.{{5}})"
 _WORD = f"[^{re.escape(SEPARATORS)}]{{4}}"
 _WORTH = 0.9  # of the anchors left: it is worth it to build anew without those that are lost
 
@@ -26,10 +28,10 @@ _WORTH = 0.9  # of the anchors left: it is worth it to build anew without those 
 def core(anchor: str) -> str:
     """An anchor from its first word of some length on, to its last: where places begin.
 
-    >>> core(": no space left on device ")
-    'space left on device'
+    >>> core(": No space left on device "), core("is not recognized as a command")
+    ('space left on device', 'recognized as a command')
     """
-    begin = re.search(_WORD, anchor)
+    begin = re.search(_RARE_WORD, anchor) or re.search(_WORD, anchor)
     return anchor[begin.start() if begin else 0 :].strip(SEPARATORS) or anchor
 
 
@@ -55,7 +57,7 @@ class Finder:
     def __init__(self, sought: Collection[str]) -> None:
         self._sought = sought
         self._built = 0
-        self._anchors: tuple[tuple[str, ...], ...] = ()
+        self.anchors: tuple[tuple[str, ...], ...] = ()  # that may begin with each spelling
         self._automaton: BytesAhoCorasick | None = None
 
     def ready(self) -> bool:
@@ -70,15 +72,14 @@ class Finder:
         for anchor in self._sought:
             for spelling in set(spellings(anchor)):
                 spelled.setdefault(spelling, []).append(anchor)
-        self._anchors = tuple(map(tuple, spelled.values()))
+        self.anchors = tuple(map(tuple, spelled.values()))
         self._automaton = library.BytesAhoCorasick(
             tuple(spelled), implementation=library.Implementation.DFA
         )
         self._built = len(self._sought)
         return True
 
-    def places(self, raw: bytes) -> Iterator[tuple[tuple[str, ...], int]]:
-        """Where cores may begin, in order, and the anchors that they may be of."""
+    def places(self, raw: bytes) -> list[tuple[int, int, int]]:
+        """Where cores may begin, in order: the number of a spelling, its beginning, its end."""
         assert self._automaton is not None
-        found = self._automaton.find_matches_as_indexes(raw.translate(_AS_ODD), overlapping=True)
-        return ((self._anchors[index], at) for index, at, _ in found)
+        return self._automaton.find_matches_as_indexes(raw.translate(_AS_ODD), overlapping=True)

@@ -24,14 +24,14 @@ AROUND_BYTES = 1 << 15  # of the text before and after a block
 SHORT_BYTES = 1 << 16  # loading a library and building its automaton takes 20 ms
 EXCERPT_CELLS = 300
 EVIDENCE_LIMIT = 3
-# A hostile text may repeat an anchor: so often is one signature tried in a block, all are
-# together, and all are around one place in lines that differ only in numbers.
-TRIES_LIMIT, ALL_TRIES_LIMIT, SAME_LIMIT = 200, 4000, 4
+# A hostile text may repeat anchors: so often is one signature tried in a block, so many places
+# are looked at there, and so many lines that differ only in numbers in all the text.
+TRIES_LIMIT, ALL_TRIES_LIMIT, SAME_LIMIT = 200, 4000, 3
 _KNOWN_LINES = 1 << 16
 _NARROWEST, _WIDEST, _SCREEN = 30, 250, 500  # cells, cells, lines of a copied screen
 _LINE_BYTES = 2048  # of a line, to tell whether it was seen before
 _ALL = -1  # counts the tries of all signatures
-_WRAPPED_BYTES = 1024  # that an anchor may take when it is wrapped and escaped
+_WRAPPED_BYTES = 512  # that an anchor may take when it is wrapped and escaped
 _UTF8_BYTES = 4  # of one character, at most
 _NUMBERS = b"0123456789abcdef"  # in hexadecimal; that letters of words go too does no harm
 
@@ -94,7 +94,7 @@ class _Search:
         self._literals = {one: (one.encode(), core(one).encode()) for one in self._sought}
         self._longest = max((len(literal) for literal, _ in self._literals.values()), default=0)
         self._tries: Counter[int] = Counter()  # in this block, by signature
-        self._known: Counter[int] = Counter()  # by the hash of a line without its numbers
+        self._known: dict[int, int] = {}  # tries of lines, by their hash without numbers
 
     def look(self, stretch: _Stretch) -> None:
         """Try the signatures on a block."""
@@ -126,33 +126,51 @@ class _Search:
         raw = b"".join((stretch.before, stretch.block, stretch.after))
         first, end = len(stretch.before), len(stretch.before) + len(stretch.block)
         line_end, known = 0, False
-        for anchors, at in self._finder.places(raw[first : end + self._longest]):
+        for spelling, at, _ in self._finder.places(raw[first : end + self._longest]):
             place = first + at
             if place >= line_end:
                 line_end, known = self._known_line(raw, place)
             if not known and place < end:
-                for anchor in anchors:
-                    self._try_around(anchor, raw, place, stretch)
+                self._look_at_place(self._finder.anchors[spelling], raw, place, stretch)
+
+    def _look_at_place(
+        self, anchors: Sequence[str], raw: bytes, place: int, stretch: _Stretch
+    ) -> None:
+        """Try the signatures of the anchors that do begin there."""
+        fresh = [anchor for anchor in anchors if self._is_fresh(anchor)]
+        if not fresh:
+            return
+        self._tries[_ALL] += 1
+        begun = flat_words(raw[place : place + _WRAPPED_BYTES])
+        for anchor in fresh:
+            if begun.startswith(self._literals[anchor][1]):
+                self._try_around(anchor, raw, place, stretch)
+
+    def _is_fresh(self, anchor: str) -> bool:
+        """Whether an anchor's signatures are sought, and were not tried too often hereabouts."""
+        sought = self._sought.get(anchor, ())
+        return self._tries[_ALL] < ALL_TRIES_LIMIT and any(
+            self._tries[index] < TRIES_LIMIT for index in sought
+        )
 
     def _known_line(self, raw: bytes, place: int) -> tuple[int, bool]:
         """The end of a line or of a share of it, and whether its like were tried often enough."""
         far = max(0, place - _LINE_BYTES)
-        begin = raw.rfind(b"\n", far, place)
+        begin = max(far, raw.rfind(b"\n", far, place))
         end = raw.find(b"\n", place, place + _LINE_BYTES)
-        end = end if end >= 0 else place + _LINE_BYTES
-        key = hash(raw[max(begin, far) : end].translate(None, _NUMBERS))
-        if len(self._known) > _KNOWN_LINES:
-            self._known.clear()
-        self._known[key] += 1
-        return end, self._known[key] > SAME_LIMIT
+        if end < 0:
+            end = place + _LINE_BYTES
+        key = hash(raw[begin:end].translate(None, _NUMBERS))
+        tried = self._known.get(key, 0)
+        if tried < SAME_LIMIT:
+            if len(self._known) > _KNOWN_LINES:
+                self._known.clear()
+            self._known[key] = tried + 1
+        return end, tried >= SAME_LIMIT
 
     def _try_around(self, anchor: str, raw: bytes, place: int, stretch: _Stretch) -> None:
-        """Try the signatures of an anchor of which the core may begin at a place."""
+        """Try the signatures of an anchor of which the core begins at a place."""
         literal, begin = self._literals[anchor]
-        if anchor not in self._sought:
-            return
-        if not flat_words(raw[place : place + _WRAPPED_BYTES]).startswith(begin):
-            return
         reach = max(self._signatures[index].reach for index in self._sought[anchor])
         words, at = _flat_around(raw, place, reach + len(literal))
         at -= literal.find(begin)
@@ -166,8 +184,7 @@ class _Search:
         for index in tuple(self._sought[anchor]):
             signature = self._signatures[index]
             self._tries[index] += 1
-            self._tries[_ALL] += 1
-            if self._tries[index] <= TRIES_LIMIT and self._tries[_ALL] <= ALL_TRIES_LIMIT:
+            if self._tries[index] <= TRIES_LIMIT:
                 params = _params(_near(words, at, at + size, signature.reach), signature)
                 if params is not None:
                     yield index, params
@@ -207,14 +224,11 @@ def scan(
 def _flat_around(raw: bytes, place: int, reach: int) -> tuple[bytes, int]:
     """Flat text with `reach` characters on both sides, if there are; where in it the place is."""
     before = after = b""
-    wide = reach
-    while _is_short(before, reach) and wide < 2 * AROUND_BYTES:
-        wide *= 2
-        before = flat_words(raw[max(0, place - wide) : place + 1])[:-1]
-    wide = reach
-    while _is_short(after, reach) and wide < 2 * AROUND_BYTES:
-        wide *= 2
-        after = flat_words(raw[place : place + wide])
+    for wide in (reach * 5 // 4, reach * _UTF8_BYTES * 2, AROUND_BYTES):
+        if _is_short(before, reach):
+            before = flat_words(raw[max(0, place - wide) : place + 1])[:-1]
+        if _is_short(after, reach):
+            after = flat_words(raw[place : place + wide])
     return before + after, len(before)
 
 
