@@ -2,20 +2,21 @@
 """Compressed streams, through isal: ten times as fast as zlib at about its size."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import BinaryIO, cast
 
 from isal.igzip import IGzipFile
 
+from hostkit.storage.tar.reader import Source
+
 _LEVEL = 2  # about the size of zlib -3
-_open = cast("Callable[..., AbstractContextManager[BinaryIO]]", IGzipFile)  # it has no types
+_open = cast("Callable[..., BinaryIO]", IGzipFile)  # it has no types
 
 
-def gzip_writer(target: BinaryIO) -> AbstractContextManager[BinaryIO]:
+def gzip_writer(target: BinaryIO) -> BinaryIO:
     """Packs what is written, without a time or name: the same bytes for the same input."""
     return _open(filename="", mode="wb", compresslevel=_LEVEL, fileobj=target, mtime=0)
 
 
-def gunzipped(source: BinaryIO) -> AbstractContextManager[BinaryIO]:
+def gunzipped(source: Source) -> BinaryIO:
     """Unpacks a gzip while it is read."""
     return _open(fileobj=source, mode="rb")

@@ -1,28 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The layers of images by what is in them, in the layout of Docker's data root.
 
-`ROOT/image/DRIVER/layerdb/sha256/CHAIN` names the driver's layer (`cache-id`), its content
-(`diff`), its parent and size, and holds the tar-split from which its tar is put together
-again. So a data root of Docker is read as our own is. (moby, layer/filestore.go)
-
-A layer is there when its folder is: that is renamed into place after the driver's layer is
-on the disk. What a crash leaves is a layer of the driver that nothing names; `sweep` takes
-those away.
+So a data root of Docker is read as our own is. A layer is there when its folder is: that is
+renamed into place after the driver's layer is on the disk. What a crash leaves is a layer of
+the driver that nothing names; `sweep` takes those away.
 """
 
 import errno
 import fcntl
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from hostkit import files
-from hostkit.storage import digest
-from hostkit.storage.compression import gunzipped, gzip_writer
-from hostkit.storage.digest import HashingSource, chain_id, hex_of
-from hostkit.storage.driver import StorageDriver
+from hostkit.storage.compression import gzip_writer
+from hostkit.storage.digest import HashingSource, chain_id
+from hostkit.storage.driver import State, StorageDriver
 from hostkit.storage.errors import (
     BadArchive,
     Damaged,
@@ -30,81 +25,37 @@ from hostkit.storage.errors import (
     NoSuchLayer,
     ReadOnlyStore,
     StorageError,
+    Unsupported,
 )
-from hostkit.storage.tar.reader import Source, TarReader
-from hostkit.storage.tar.split import SplitWriter, reassemble
+from hostkit.storage.layerdb import SPLIT, LayerNames, StoredLayer
+from hostkit.storage.tar.reader import CHUNK, Source, TarReader
+from hostkit.storage.tar.split import Segment, SplitWriter, entries, reassemble
+from hostkit.system.aside import mounted_aside
 from hostkit.system.tree import remove_tree
-from hostkit.value import NamedTuple
 
 _HEX = r"[0-9a-f]{64}"
-_SMALL = 4096
-_SPLIT = "tar-split.json.gz"
+_PIECE = 256 << 10  # bytes that are handed on at once
 
 
-class StoredLayer(NamedTuple):
-    """A layer of an image; `size` is bytes of file content, `cache_id` the driver's layer."""
-
-    chain_id: str
-    diff_id: str
-    parent: str | None
-    cache_id: str
-    size: int
-
-
-class LayerStore:
+class LayerStore(LayerNames):
     """The layers of one driver below one root."""
 
     def __init__(self, root: str, driver: StorageDriver, *, read_only: bool = False) -> None:
+        super().__init__(root, driver.name, read_only=read_only)
         self.driver = driver
-        self.read_only = read_only
-        self._image = f"{root}/image/{driver.name}"
-        self._folder = f"{self._image}/layerdb"
-        self._staging = f"{self._folder}/tmp"  # noqa: S108 - not the /tmp of everybody
-        if not read_only:
-            for folder in (f"{self._folder}/sha256", f"{self._folder}/mounts", self._staging):
-                os.makedirs(folder, mode=0o700, exist_ok=True)
 
     @contextmanager
     def adding(self) -> Generator[None]:
         """While this lasts nothing that is not named yet is swept away."""
-        with self._locked(fcntl.LOCK_SH):
+        with self.locked(fcntl.LOCK_SH):
             yield
 
-    def get(self, chain: str) -> StoredLayer:
-        """One layer. Raises NoSuchLayer, Damaged."""
-        folder = self._place(chain)
-        if not os.path.isdir(folder):
-            raise NoSuchLayer(f"there is no layer {chain} in {self._folder}")
+    def has(self, chain: str) -> bool:
+        """Whether the layer is there and whole, as far as can be told without reading it."""
         try:
-            parent = _line(f"{folder}/parent") if os.path.exists(f"{folder}/parent") else None
-            layer = StoredLayer(
-                chain,
-                digest.valid_digest(_line(f"{folder}/diff")),
-                parent,
-                _line(f"{folder}/cache-id"),
-                int(_line(f"{folder}/size")),
-            )
-        except (OSError, ValueError, StorageError) as problem:
-            raise Damaged(f"layer {chain}: {problem}", "see `hostkit storage check`") from None
-        if chain_id(layer.diff_id, layer.parent) != chain:
-            raise Damaged(f"layer {chain} has another content or parent than its name says")
-        return layer
-
-    def layers(self) -> Iterator[StoredLayer]:
-        """Every layer that is whole; `check` names the others."""
-        for chain in self.chains():
-            try:
-                yield self.get(chain)
-            except Damaged:
-                continue
-
-    def chains(self) -> list[str]:
-        """The names of all layers, also of damaged ones."""
-        try:
-            names = sorted(os.listdir(f"{self._folder}/sha256"))
-        except FileNotFoundError:
-            return []
-        return [f"sha256:{name}" for name in names if re.fullmatch(_HEX, name)]
+            return self.driver.exists(self.get(chain).cache_id)
+        except (NoSuchLayer, Damaged):
+            return False
 
     def register(
         self, source: Source, parent: str | None = None, *, diff_id: str | None = None
@@ -113,9 +64,9 @@ class LayerStore:
 
         Raises BadArchive when the tar is damaged or is not the one that `diff_id` names.
         """
-        below = self.get(parent).cache_id if parent is not None else None
+        below = self._below(parent)
         cache_id = os.urandom(32).hex()
-        stage = f"{self._staging}/{cache_id}"
+        stage = f"{self.staging}/{cache_id}"
         with self.adding():
             os.mkdir(stage, 0o700)
             try:
@@ -135,43 +86,112 @@ class LayerStore:
         return self.get(layer.chain_id)
 
     def read(self, chain: str) -> Iterator[bytes]:
-        """The layer's tar as it was registered, byte for byte. Raises Damaged, OSError."""
+        """The layer's tar as it was registered, byte for byte.
+
+        Raises Damaged, also after the last byte when what was given is not what was kept.
+        """
         layer = self.get(chain)
-        with (
-            open(f"{self._place(chain)}/{_SPLIT}", "rb") as packed,
-            gunzipped(packed) as split,
-            self.driver.mount(layer.cache_id, read_only=True) as mounted,
-        ):
-            root = os.open(mounted.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with self.split(chain) as split, self.mounted(layer) as path:
+            root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                yield from reassemble(split, lambda name: _inside(root, name))
+                pieces = _Pieces(reassemble(split, lambda name: _inside(root, name)))
+                with HashingSource(pieces) as hashing:
+                    while data := hashing.read(CHUNK):
+                        yield data
+                    found = hashing.digest()
             finally:
                 os.close(root)
+        if found != layer.diff_id:
+            raise Damaged(
+                f"layer {chain} is not what it was: its content is {found}", "hostkit storage check"
+            )
+
+    def tar_size(self, chain: str) -> int:
+        """How many bytes `read` gives. Raises NoSuchLayer, Damaged."""
+        with self.split(chain) as split:
+            return sum(
+                len(one.data) if isinstance(one, Segment) else one.size for one in entries(split)
+            )
+
+    def damaged_file(self, chain: str) -> str:
+        """The first file whose content is not what it was, "" for none. Raises OSError."""
+        with self.split(chain) as split, self.mounted(self.get(chain)) as path:
+            root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                for _ in reassemble(split, lambda name: _inside(root, name), check=True):
+                    pass
+            except Damaged as problem:
+                return problem.message
+            finally:
+                os.close(root)
+        return ""
+
+    @contextmanager
+    def mounted(self, layer: StoredLayer) -> Generator[str]:
+        """The folder of a layer with all below it, to be read.
+
+        A store that is open to be read is not touched: the mount point lies elsewhere.
+        """
+        if not self.read_only:
+            with self.driver.mount(layer.cache_id, read_only=True) as mount:
+                yield mount.path
+            return
+        self.driver.info(layer.cache_id)
+        try:
+            spec = self.driver.mount_spec(layer.cache_id, read_only=True)
+        except ReadOnlyStore as problem:
+            raise Unsupported(f"{self.driver.name} shows no content without changes") from problem
+        with mounted_aside(spec) as path:
+            yield path
 
     def remove(self, chain: str) -> None:
         """Remove a layer that no image and no other layer needs. Raises LayerInUse."""
-        with self._locked(fcntl.LOCK_EX):
+        with self.locked(fcntl.LOCK_EX):
             self._remove(chain)
 
-    def sweep(self, needed: set[str]) -> list[str]:
-        """Remove every layer that none of `needed` (chain ids) stands on; gives their names."""
-        with self._locked(fcntl.LOCK_EX):
-            keep = self._closure(needed)
-            gone = [chain for chain in self._children_first() if chain not in keep]
-            for chain in gone:
-                self._remove(chain)
-            for name in os.listdir(self._staging):
-                remove_tree(f"{self._staging}/{name}")
-            named = {layer.cache_id for layer in self.layers()} | self._mounted()
-            for orphan in reversed([layer.id for layer in self.driver.layers()]):
-                if orphan not in named and re.fullmatch(_HEX, orphan):
+    def sweep(
+        self, needed: Callable[[], Collection[str]], *, wait: bool = True
+    ) -> tuple[list[str], str]:
+        """Remove every layer that neither `needed` (chain ids) nor a container stands on.
+
+        Gives their names, and why nothing was removed, "" if all went well: without `wait`
+        the layers stay when somebody is adding some. `needed` is called when nobody is.
+        Layers that another engine made are its own.
+        """
+        try:
+            with self.locked(fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB):
+                keep = self._closure({*needed(), *self.stood_on()})
+                gone = [layer for layer in self._children_first() if layer.chain_id not in keep]
+                gone = [layer for layer in gone if not self._is_foreign(layer.cache_id)]
+                for layer in gone:
+                    self._remove(layer.chain_id)
+                for name in self.unfinished():
+                    remove_tree(f"{self.staging}/{name}")
+                for orphan in self.orphans():
                     self._remove_orphan(orphan)
-        return gone
+        except BlockingIOError:
+            return [], "somebody is adding layers"
+        return [layer.chain_id for layer in gone], ""
+
+    def orphans(self) -> list[str]:
+        """Our driver's layers that nothing names, children before parents."""
+        named = {layer.cache_id for layer in self.layers()}
+        for mount in self.containers().values():
+            named.update(mount)
+        found = [
+            layer.id
+            for layer in self.driver.layers()
+            if layer.id not in named
+            and re.fullmatch(_HEX, layer.id)
+            and layer.state is not State.FOREIGN
+            and not layer.read_write
+        ]
+        return found[::-1]
 
     def _filled(self, source: Source, stage: str, cache_id: str, parent: str | None) -> StoredLayer:
         with (
             HashingSource(source) as hashing,
-            open(f"{stage}/{_SPLIT}", "wb") as packed,
+            open(f"{stage}/{SPLIT}", "wb") as packed,
             gzip_writer(packed) as write,
         ):
             recorder = SplitWriter(write.write)
@@ -179,6 +199,18 @@ class LayerStore:
             recorder.close()
             found = hashing.digest()
         return StoredLayer(chain_id(found, parent), found, parent, cache_id, size)
+
+    def _below(self, parent: str | None) -> str | None:
+        """The driver's layer to stand on. Raises StorageError where no more fit on it."""
+        if parent is None:
+            return None
+        depth = len(self.chain(parent)) + 1
+        most = self.driver.capabilities.max_depth
+        if depth > most:
+            raise StorageError(
+                f"{depth} layers are more than {self.driver.name} has room for: {most}"
+            )
+        return self.get(parent).cache_id
 
     def _publish(self, layer: StoredLayer, stage: str) -> bool:
         """Give the layer its name; False when it is there already."""
@@ -193,23 +225,35 @@ class LayerStore:
             _sync(f"{stage}/{name}")
         files.sync_folder(stage)
         try:
-            os.rename(stage, self._place(layer.chain_id))
+            os.rename(stage, self.place(layer.chain_id))
         except OSError as problem:
             if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            return False
-        files.sync_folder(f"{self._folder}/sha256")
+            if self.has(layer.chain_id):
+                return False
+            self._replace(layer, stage)
+        files.sync_folder(f"{self.folder}/sha256")
         return True
+
+    def _replace(self, layer: StoredLayer, stage: str) -> None:
+        """Put a whole layer where a damaged one lies."""
+        aside = f"{self.staging}/{layer.cache_id}-removing"
+        os.rename(self.place(layer.chain_id), aside)
+        os.rename(stage, self.place(layer.chain_id))
+        remove_tree(aside)
 
     def _remove(self, chain: str) -> None:
         layer = self.get(chain)
         child = next((one.chain_id for one in self.layers() if one.parent == chain), None)
         if child is not None:
             raise LayerInUse(f"layer {child} stands on {chain}")
-        aside = f"{self._staging}/{layer.cache_id}-removing"
-        os.rename(self._place(chain), aside)
-        files.sync_folder(f"{self._folder}/sha256")
-        self.driver.remove(layer.cache_id)
+        aside = f"{self.staging}/{layer.cache_id}-removing"
+        os.rename(self.place(chain), aside)
+        files.sync_folder(f"{self.folder}/sha256")
+        try:
+            self.driver.remove(layer.cache_id)
+        except NoSuchLayer:
+            pass  # gone before its name, by a crash or another program
         remove_tree(aside)
 
     def _remove_orphan(self, layer: str) -> None:
@@ -218,19 +262,30 @@ class LayerStore:
         except (LayerInUse, NoSuchLayer):
             return
 
-    def _closure(self, chains: set[str]) -> set[str]:
+    def _is_foreign(self, layer: str) -> bool:
+        try:
+            return self.driver.info(layer).state is State.FOREIGN
+        except NoSuchLayer:
+            return False
+
+    def _closure(self, chains: Collection[str]) -> set[str]:
+        """Layers with all below them. Raises Damaged: what such a one needs is not known."""
         keep: set[str] = set()
         pending = list(chains)
         while pending:
             chain = pending.pop()
-            if chain not in keep:
-                keep.add(chain)
+            if chain in keep:
+                continue
+            keep.add(chain)
+            try:
                 parent = self.get(chain).parent
-                if parent is not None:
-                    pending.append(parent)
+            except NoSuchLayer:
+                continue
+            if parent is not None:
+                pending.append(parent)
         return keep
 
-    def _children_first(self) -> list[str]:
+    def _children_first(self) -> list[StoredLayer]:
         found = {layer.chain_id: layer for layer in self.layers()}
         depth: dict[str, int] = {}
         for chain, layer in found.items():
@@ -238,37 +293,7 @@ class LayerStore:
             while at is not None and at in found:
                 steps, at = steps + 1, found[at].parent
             depth[chain] = steps
-        return sorted(found, key=lambda chain: -depth[chain])
-
-    def _mounted(self) -> set[str]:
-        """The driver's layers that containers have."""
-        used: set[str] = set()
-        for name in os.listdir(f"{self._folder}/mounts"):
-            for part in ("mount-id", "init-id"):
-                try:
-                    used.add(_line(f"{self._folder}/mounts/{name}/{part}"))
-                except FileNotFoundError:
-                    continue
-        return used
-
-    def _place(self, chain: str) -> str:
-        return f"{self._folder}/sha256/{hex_of(chain)}"
-
-    @contextmanager
-    def _locked(self, kind: int) -> Generator[None]:
-        if self.read_only:
-            raise ReadOnlyStore(f"{self._image} was opened to be read")
-        path = f"{self._image}/.hostkit.lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, kind)
-            yield
-        finally:
-            os.close(descriptor)
-
-
-def _line(path: str) -> str:
-    return files.read_bounded(path, _SMALL)[0].decode("ascii", "replace").strip()
+        return [found[chain] for chain in sorted(found, key=lambda chain: -depth[chain])]
 
 
 def _sync(path: str) -> None:
@@ -284,3 +309,21 @@ def _inside(root: int, name: bytes) -> BinaryIO:
     path = os.path.normpath(b"/" + name).lstrip(b"/")
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, dir_fd=root), "rb", buffering=0)
+
+
+class _Pieces:
+    """Joins the many small pieces of a tar that is put together again."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def read(self, _: int, /) -> bytes:
+        """The next piece of some size; b"" at the end."""
+        joined: list[bytes] = []
+        size = 0
+        for piece in self._pieces:
+            joined.append(piece)
+            size += len(piece)
+            if size >= _PIECE:
+                break
+        return b"".join(joined)
