@@ -22,7 +22,7 @@ check: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/pyright
 
-lab: $(DEV)  # KERNEL=5.10, 6.1, 6.12 or 7.2
+lab: $(DEV)  # KERNEL=6.1, 6.12 or 7.2
 	HOSTKIT_LAB_KERNEL=$(or $(KERNEL),6.1) $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/lab
 
 engines: $(DEV)
@@ -33,6 +33,7 @@ soak: $(DEV)
 	@echo "seed $(SEED): the same again with make soak SEED=$(SEED)"
 	HOSTKIT_SOAK=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup -p no:cacheprovider \
 		--hypothesis-seed=$(SEED) tests/unit tests/e2e/test_doctor.py
+	for kernel in 6.1 6.12 7.2; do HOSTKIT_SOAK=1 $(MAKE) lab KERNEL=$$kernel || exit; done
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks
