@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One member of a tar stream and its header blocks.
 
-Formats: POSIX.1-2001 (pax) and ustar, GNU with long names and base-256 numbers, and V7.
+Formats: POSIX.1-2001 (pax) and ustar, star, GNU with long names and base-256 numbers, and V7.
 tar(5) of libarchive describes all of them; pax keys for xattrs are star's `SCHILY.xattr.`.
 """
 
+from functools import lru_cache
+from struct import Struct
 from typing import Final
 from zlib import adler32
 
@@ -14,9 +16,19 @@ NS: Final = 1_000_000_000
 
 FILE, OLD_FILE, CONTIGUOUS = b"0", b"\0", b"7"
 HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, FOLDER, FIFO = b"1", b"2", b"3", b"4", b"5", b"6"
-PAX, PAX_GLOBAL, GNU_NAME, GNU_LINK, GNU_SPARSE = b"x", b"g", b"L", b"K", b"S"
+PAX, PAX_GLOBAL, PAX_SUN = b"x", b"g", b"X"
+GNU_NAME, GNU_LINK, GNU_SPARSE, GNU_LABEL = b"L", b"K", b"S", b"V"
 XATTR_PREFIX: Final = b"SCHILY.xattr."
+SPARSE_MAP: Final = b"GNU.sparse.map"
+# These have no content, whatever size their headers say.
+HEADER_ONLY: Final = frozenset((HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, FOLDER, FIFO))
 _NEGATIVE = 0xFF
+_MOST_ID = (1 << 32) - 2  # -1 would mean "leave it", chown(2)
+_MOST_NS = ((1 << 63) - 1) * NS
+_MOST_DEVICE = (1 << 32) - 1
+_SPARSE_PARTS = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
+# name mode uid gid size mtime checksum type link magic major minor prefix
+_fields = Struct("100s8s8s8s12s12s8sc100s6s66x8s8s155s12x").unpack
 
 
 class Member:
@@ -69,9 +81,10 @@ def checksum_is_right(block: bytes) -> bool:
     """Whether a header block has the sum that it says; some old tars summed signed bytes."""
     # adler32 begins with the sum of the bytes modulo 65521, which 256 bytes never reach.
     total = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
-    total += 256 - ((adler32(block[148:156]) & 0xFFFF) - 1)
+    field = block[148:156]
+    total += 256 - ((adler32(field) & 0xFFFF) - 1)
     try:
-        stored = int(block[148:156].strip(b"\0 ") or b"0", 8)
+        stored = int(field.strip(b"\0 ") or b"0", 8)
     except ValueError:
         return False
     if stored == total:
@@ -92,7 +105,15 @@ def number(field: bytes) -> int:
         if first == _NEGATIVE:  # , in two's complement
             return value - (1 << 8 * len(field))
         return value & ~(0x80 << 8 * (len(field) - 1))
-    return int(field.partition(b"\0")[0].strip() or b"0", 8)
+    digits = field.partition(b"\0")[0].strip()
+    if not digits:
+        return 0
+    if not digits.isdigit():
+        raise ValueError(f"{digits!r} is no number")
+    return int(digits, 8)
+
+
+_often = lru_cache(512)(number)  # modes, owners and times repeat
 
 
 def parse_header(block: bytes) -> Member:
@@ -100,25 +121,27 @@ def parse_header(block: bytes) -> Member:
 
     Raises ValueError.
     """
-    name = block[:100].partition(b"\0")[0]
-    kind = block[156:157]
-    member = Member(name, FILE if kind == OLD_FILE else kind)
-    member.mode = number(block[100:108]) & 0o7777
-    member.uid = number(block[108:116])
-    member.gid = number(block[116:124])
-    member.size = number(block[124:136])
-    member.mtime_ns = number(block[136:148]) * NS
-    member.linkname = block[157:257].partition(b"\0")[0]
-    magic = block[257:263]
+    name, mode, uid, gid, size, mtime, _, kind, link, magic, major, minor, prefix = _fields(block)
+    name = name.partition(b"\0")[0]
+    if kind == OLD_FILE:
+        kind = FILE
+    member = Member(name, kind)
+    member.mode = _often(mode) & 0o7777
+    member.uid = _often(uid)
+    member.gid = _often(gid)
+    member.size = number(size)
+    member.mtime_ns = _often(mtime) * NS
+    if link[0]:
+        member.linkname = link.partition(b"\0")[0]
     if magic[:5] == b"ustar":
         if kind in (CHARACTER, BLOCK_DEVICE):
-            member.devmajor = number(block[329:337])
-            member.devminor = number(block[337:345])
-        if magic == b"ustar\0" and block[345] and kind != GNU_SPARSE:
-            member.name = block[345:500].partition(b"\0")[0] + b"/" + name
-    if member.size < 0:
-        raise ValueError("a negative size")
-    if kind in (OLD_FILE, FILE) and member.name.endswith(b"/"):
+            member.devmajor = number(major)
+            member.devminor = number(minor)
+        if prefix[0] and magic[5] == 0 and kind != GNU_SPARSE:
+            if block[508:512] == b"tar\0":  # star: two times lie behind a shorter prefix
+                prefix = prefix[:131]
+            member.name = prefix.partition(b"\0")[0] + b"/" + name
+    if kind == FILE and member.name.endswith(b"/"):
         member.type = FOLDER  # V7 wrote folders so
     return member
 
@@ -126,21 +149,33 @@ def parse_header(block: bytes) -> Member:
 def parse_pax(data: bytes) -> dict[bytes, bytes]:
     r"""The records of a pax header, `LENGTH KEY=VALUE\n` each. Raises ValueError.
 
+    GNU's sparse format 0.0 repeats two keys; they become the map of format 0.1.
+
     >>> parse_pax(b"12 path=abc\n")
     {b'path': b'abc'}
     """
     records: dict[bytes, bytes] = {}
+    parts: list[bytes] = []
     at = 0
     while at < len(data):
         space = data.index(b" ", at, at + 20)
+        if not data[at:space].isdigit():
+            raise ValueError("a pax record without a length")
         end = at + int(data[at:space])
-        if end > len(data) or end <= space + 2 or data[end - 1 : end] != b"\n":
+        if end > len(data) or end <= space + 2 or data[end - 1] != 10:  # noqa: PLR2004 - \n
             raise ValueError("a pax record has a wrong length")
         key, sign, value = data[space + 1 : end - 1].partition(b"=")
         if not sign or not key:
             raise ValueError("a pax record has no key")
-        records[key] = value
+        if key in _SPARSE_PARTS:
+            if key != _SPARSE_PARTS[len(parts) % 2]:
+                raise ValueError("a sparse map out of order")
+            parts.append(value)
+        else:
+            records[key] = value
         at = end
+    if parts:
+        records[SPARSE_MAP] = b",".join(parts)
     return records
 
 
@@ -150,17 +185,24 @@ def seconds_to_ns(text: bytes) -> int:
     >>> seconds_to_ns(b"1.5"), seconds_to_ns(b"-0.25"), seconds_to_ns(b"1234567890.123456789")
     (1500000000, -250000000, 1234567890123456789)
     """
-    whole, _, fraction = text.partition(b".")
-    if fraction and not fraction.isdigit():
+    sign = text[:1] == b"-"
+    whole, _, fraction = text[sign:].partition(b".")
+    if not whole.isdigit() or (fraction and not fraction.isdigit()):
         raise ValueError("not a time")
-    ns = int(fraction[:9].ljust(9, b"0")) if fraction else 0
-    return int(whole) * NS + (-ns if whole.startswith(b"-") else ns)
+    ns = int(whole) * NS + (int(fraction[:9].ljust(9, b"0")) if fraction else 0)
+    return -ns if sign else ns
 
 
 def apply_pax(member: Member, records: dict[bytes, bytes]) -> None:
     """What a pax header says goes before what the old header says. Raises ValueError."""
     for key, value in records.items():
-        if key in (b"size", b"uid", b"gid"):
+        if key.startswith(XATTR_PREFIX):
+            member.xattrs[xattr_name(key)] = value
+        elif not value:  # as if it were not said (POSIX, pax)
+            continue
+        elif key in (b"size", b"uid", b"gid"):
+            if not value.isdigit():
+                raise ValueError(f"{value!r} is no number")
             setattr(member, key.decode(), int(value))
         elif key == b"path":
             member.name = value
@@ -168,9 +210,51 @@ def apply_pax(member: Member, records: dict[bytes, bytes]) -> None:
             member.linkname = value
         elif key == b"mtime":
             member.mtime_ns = seconds_to_ns(value)
-        elif key.startswith(XATTR_PREFIX):
-            member.xattrs[key[len(XATTR_PREFIX) :]] = value
-    if member.size < 0:
-        raise ValueError("a negative size")
+
+
+def xattr_name(key: bytes) -> bytes:
+    """The attribute that a pax key names; GNU tar writes `=` and `%` in it as in a URL."""
+    name = key[len(XATTR_PREFIX) :]
+    if b"%" in name:
+        name = name.replace(b"%3D", b"=").replace(b"%25", b"%")
+    return name
+
+
+def normal_name(name: bytes) -> bytes:
+    """A path below the root without `.`, `..` or empty parts. Raises ValueError if it leaves.
+
+    >>> normal_name(b"./usr//bin/../lib/")
+    b'usr/lib'
+    """
+    if b"." not in name and b"//" not in name and name[:1] != b"/":
+        return name[:-1] if name[-1:] == b"/" else name
+    closed = b"/" + name + (b"" if name[-1:] == b"/" else b"/")
+    if b"/./" not in closed and b"/../" not in closed and b"//" not in closed:
+        return closed[1:-1]  # the dot is part of a word
+    parts: list[bytes] = []
+    for part in name.split(b"/"):
+        if part == b"..":
+            if not parts:
+                raise ValueError("it leads out of the layer")
+            parts.pop()
+        elif part not in (b"", b"."):
+            parts.append(part)
+    return b"/".join(parts)
+
+
+def refuse_impossible(member: Member) -> None:
+    """What no file system call takes. Raises ValueError."""
+    if not member.name:
+        raise ValueError("a member without a name")
     if b"\0" in member.name or b"\0" in member.linkname:
         raise ValueError("a name with a NUL")
+    if member.size < 0:
+        raise ValueError("a negative size")
+    if not (0 <= member.uid <= _MOST_ID and 0 <= member.gid <= _MOST_ID):
+        raise ValueError(f"an owner {member.uid}:{member.gid}")
+    if not -_MOST_NS <= member.mtime_ns <= _MOST_NS:
+        raise ValueError("a time beyond all years")
+    if not (0 <= member.devmajor <= _MOST_DEVICE and 0 <= member.devminor <= _MOST_DEVICE):
+        raise ValueError(f"a device {member.devmajor}:{member.devminor}")
+    if any(not key or b"\0" in key for key in member.xattrs):
+        raise ValueError("an attribute without a name")

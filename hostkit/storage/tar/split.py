@@ -10,15 +10,19 @@ checked by CRC-64 (ISO polynomial, as Go has it).
 import base64
 import json
 import os
+from binascii import b2a_base64
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, cast
 
 from hostkit.storage.errors import Damaged
+from hostkit.storage.tar.member import normal_name
 from hostkit.value import NamedTuple
 
 _FILE, _SEGMENT = 1, 2
 _LINE_LIMIT = 4 << 20  # a segment is at most 1 MiB, base64
 _CHUNK = 1 << 20
+_WRITTEN = 1 << 18  # lines are handed on together
+_PLAIN = bytes(set(range(0x20, 0x7F)) - set(b'"\\'))  # what JSON says as it stands
 
 
 class Segment(NamedTuple):
@@ -36,60 +40,110 @@ class Content(NamedTuple):
 
 
 class SplitWriter:
-    """Records a stream while it is read; a `Recorder` of `hostkit.storage.tar.reader`."""
+    """Records a stream while it is read; a `Recorder` of `hostkit.storage.tar.reader`.
+
+    Docker refuses a tar-split that names a file twice. So the later one is written as bytes
+    that stand for themselves.
+    """
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         from fastcrc import crc64  # noqa: PLC0415 - 3 GB/s; only who writes layers needs it
 
+        self.is_exact = True  # False: a content may have been replaced; compare a digest
         self._crc64 = crc64.go_iso
         self._write = write
+        self._lines: list[bytes] = []
+        self._waiting = 0  # bytes in the lines
         self._position = 0
-        self._raw = bytearray()
+        self._raw: list[bytes] = []
+        self._raw_size = 0
+        self._names: set[bytes] = set()
         self._name = b""
         self._size = 0
         self._crc: int | None = None
+        self._twice = False
 
-    def raw(self, data: bytes | memoryview) -> None:
-        """Bytes that are not the content of a file."""
-        self._raw += data
-        if len(self._raw) > _CHUNK:
-            self._flush()
+    def raw(self, data: bytes) -> None:
+        """Bytes that stand for themselves."""
+        self._raw.append(data)
+        self._raw_size += len(data)
+        if self._raw_size >= _CHUNK:
+            self._segment()
 
     def begin(self, name: bytes, size: int) -> None:
-        """A member whose content follows."""
-        self._flush()
-        self._name, self._size, self._crc = name, size, None
+        """A member; its content follows unless the size is 0."""
+        clean = _clean(name)
+        if clean in self._names:
+            self._twice = size > 0
+            return
+        self._names.add(clean)
+        self._segment()
+        if size:
+            self._name, self._size, self._crc = name, size, None
+        else:
+            self._line(b'"type":%d,%s,"payload":null' % (_FILE, _name_field(name)))
 
-    def payload(self, data: memoryview) -> None:
+    def payload(self, data: bytes | memoryview) -> None:
         """A piece of the content."""
-        self._crc = self._crc64(bytes(data), self._crc)
+        if self._twice:
+            self.raw(bytes(data))
+        else:
+            self._crc = self._crc64(data, self._crc)
 
     def end(self) -> None:
-        """The member is complete."""
-        crc = None if self._crc is None else self._crc.to_bytes(8, "big")
-        fields: dict[str, object] = {"type": _FILE}
-        try:
-            fields["name"] = self._name.decode()
-        except UnicodeDecodeError:
-            fields["name_raw"] = base64.b64encode(self._name).decode()
-        if self._size:
-            fields["size"] = self._size
-        fields["payload"] = None if crc is None else base64.b64encode(crc).decode()
-        self._entry(json.dumps(fields, ensure_ascii=False)[1:-1])
+        """The content is complete."""
+        if self._twice:
+            self._twice = False
+            return
+        crc = b2a_base64((self._crc or 0).to_bytes(8, "big"), newline=False)
+        words = (_FILE, _name_field(self._name), self._size, crc)
+        self._line(b'"type":%d,%s,"size":%d,"payload":"%s"' % words)
+
+    def replaced(self) -> None:
+        """What the tree holds may differ from what was recorded."""
+        self.is_exact = False
 
     def close(self) -> None:
         """The stream has ended."""
-        self._flush()
+        self._segment()
+        self._write(b"".join(self._lines))
+        self._lines.clear()
 
-    def _flush(self) -> None:
-        for start in range(0, len(self._raw), _CHUNK):
-            data = base64.b64encode(self._raw[start : start + _CHUNK]).decode()
-            self._entry(f'"type":{_SEGMENT},"payload":"{data}"')
+    def _segment(self) -> None:
+        if not self._raw:
+            return
+        data = b"".join(self._raw) if len(self._raw) > 1 else self._raw[0]
         self._raw.clear()
+        self._raw_size = 0
+        for start in range(0, len(data), _CHUNK):
+            piece = b2a_base64(data[start : start + _CHUNK], newline=False)
+            self._line(b'"type":%d,"payload":"%s"' % (_SEGMENT, piece))
 
-    def _entry(self, fields: str) -> None:
-        self._write(f'{{{fields},"position":{self._position}}}\n'.encode())
+    def _line(self, fields: bytes) -> None:
+        line = b'{%s,"position":%d}\n' % (fields, self._position)
+        self._lines.append(line)
         self._position += 1
+        self._waiting += len(line)
+        if self._waiting > _WRITTEN:
+            self._write(b"".join(self._lines))
+            self._lines.clear()
+            self._waiting = 0
+
+
+def _name_field(name: bytes) -> bytes:
+    if not name.translate(None, _PLAIN):
+        return b'"name":"%s"' % name
+    try:
+        return b'"name":' + json.dumps(name.decode(), ensure_ascii=False).encode()
+    except UnicodeDecodeError:
+        return b'"name_raw":"%s"' % b2a_base64(name, newline=False)
+
+
+def _clean(name: bytes) -> bytes:
+    try:
+        return normal_name(name)
+    except ValueError:  # it leads out, and will be refused
+        return name
 
 
 def entries(lines: BinaryIO) -> Iterator[Segment | Content]:
