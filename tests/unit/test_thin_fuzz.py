@@ -3,7 +3,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from itertools import islice
 
@@ -38,7 +38,7 @@ INTERESTING = [*range(4, 64), *range(64, 100), *range(192, 224), *range(320, 364
 
 
 @contextmanager
-def stored(image: bytes) -> Iterator[str]:
+def stored(image: bytes) -> Generator[str]:
     """The path of a file with these bytes, in memory where that can be had."""
     with tempfile.NamedTemporaryFile(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as file:
         file.write(image)

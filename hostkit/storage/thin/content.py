@@ -14,6 +14,7 @@ import stat
 import struct
 from collections.abc import Callable, Iterator
 from fcntl import ioctl
+from mmap import mmap
 from typing import TYPE_CHECKING
 
 from hostkit.errors import InputError
@@ -24,7 +25,7 @@ from hostkit.value import NamedTuple
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-PIECE = 1 << 20  # bytes copied at a time
+PIECE = 1 << 18  # bytes copied at a time
 _GRAIN = 4096  # zeros of that many bytes become a hole
 _ZEROS = bytes(_GRAIN)
 _FICLONERANGE = 0x4020940D  # linux/fs.h
@@ -139,16 +140,18 @@ def export(reader: ThinReader, target: int, progress: Callable[[int], None] | No
     if not stat.S_ISREG(status.st_mode) or status.st_size:
         raise InputError("a thin device is written to an empty file only")
     os.ftruncate(target, reader.size)
-    clones = True
-    buffer = bytearray(PIECE)
+    copier: _Copier | None = None
     total = 0
     for extent in reader.extents():
-        clones = clones and _clone(reader.data, extent, target)
-        if not clones:
-            _copy(reader, extent, target, buffer)
+        if copier is None and not _clone(reader.data, extent, target):
+            copier = _Copier(reader, target)
+        if copier is not None:
+            copier.copy(extent)
         total += extent.length
         if progress is not None:
             progress(extent.length)
+    if copier is not None:
+        copier.flush()
     return total
 
 
@@ -162,20 +165,43 @@ def _clone(data: int, extent: Extent, target: int) -> bool:
     return True
 
 
-def _copy(reader: ThinReader, extent: Extent, target: int, buffer: bytearray) -> None:
-    with memoryview(buffer) as view:
-        for start in range(0, extent.length, PIECE):
-            count = min(PIECE, extent.length - start)
-            reader.fill(view[:count], extent.data + start)
-            for begin, end in _written(buffer, count):
-                _write(target, view[begin:end], extent.offset + start + begin)
+class _Copier:
+    """Gathers what lies in a row on the device, wherever it lies in the data."""
+
+    def __init__(self, reader: ThinReader, target: int) -> None:
+        self._reader = reader
+        self._target = target
+        self._buffer = mmap(-1, PIECE)  # begins at a page: the kernel copies to it faster
+        self._view = memoryview(self._buffer)
+        self._begin: int = 0  # what is in the buffer, as offsets of the device
+        self._end: int = 0
+
+    def copy(self, extent: Extent) -> None:
+        done = 0
+        while done < extent.length:
+            at = extent.offset + done
+            if at != self._end or self._end - self._begin == PIECE:
+                self.flush()
+                self._begin, self._end = at, at
+            used = self._end - self._begin
+            count = min(PIECE - used, extent.length - done)
+            self._reader.fill(self._view[used : used + count], extent.data + done)
+            self._end += count
+            done += count
+
+    def flush(self) -> None:
+        """Write what was gathered, but for zeros."""
+        for begin, end in _written(self._buffer, self._end - self._begin):
+            _write(self._target, self._view[begin:end], self._begin + begin)
+        self._begin = self._end
 
 
-def _written(buffer: bytearray, count: int) -> Iterator[tuple[int, int]]:
+def _written(buffer: mmap, count: int) -> Iterator[tuple[int, int]]:
     """Where a buffer is something else than zeros."""
     begin = -1
     for at in range(0, count, _GRAIN):
-        if buffer.startswith(_ZEROS if at + _GRAIN <= count else _ZEROS[: count - at], at):
+        end = min(at + _GRAIN, count)
+        if not buffer[at] and buffer[at:end] == _ZEROS[: end - at]:
             if begin >= 0:
                 yield begin, at
             begin = -1

@@ -135,11 +135,9 @@ class Metadata:
         """The blocks of data that a leaf maps to; a range when they lie in a row."""
         self._expect_in_pool(leaf)
         values = leaf.values
-        if values and values[-1] - values[0] == (len(values) - 1) * _STEP:
-            row = range(values[0], values[-1] + 1, _STEP)
-            if values == tuple(row):
-                first = values[0] >> TIME_BITS
-                return range(first, first + len(values))
+        if values and _in_a_row(values):
+            first = values[0] >> TIME_BITS
+            return range(first, first + len(values))
         return [value >> TIME_BITS for value in values]
 
     def _expect_in_pool(self, leaf: Leaf) -> None:
@@ -153,15 +151,29 @@ def joined(leaves: Iterable[Leaf]) -> Iterator[Run]:
     """The mappings in leaves; neighbours of one time are one run."""
     begin = packed = length = 0
     for leaf in leaves:
-        for key, value in zip(leaf.keys, leaf.values, strict=True):
+        keys, values = leaf.keys, leaf.values
+        count = len(keys)
+        if keys[-1] - keys[0] == count - 1 and _in_a_row(values):  # most are, and it is quicker
+            keys, values = keys[:1], values[:1]
+        else:
+            count = 1
+        for key, value in zip(keys, values, strict=True):
             if value == packed + length * _STEP and key == begin + length:
-                length += 1
+                length += count
                 continue
             if length:
                 yield Run(begin, packed >> TIME_BITS, length, packed & _TIME_MASK)
-            begin, packed, length = key, value, 1
+            begin, packed, length = key, value, count
     if length:
         yield Run(begin, packed >> TIME_BITS, length, packed & _TIME_MASK)
+
+
+def _in_a_row(values: tuple[int, ...]) -> bool:
+    """Whether mappings lead to blocks one after the other, written at one time."""
+    span = (len(values) - 1) * _STEP
+    return values[-1] - values[0] == span and values == tuple(
+        range(values[0], values[-1] + 1, _STEP)
+    )
 
 
 _HINT = (

@@ -101,8 +101,8 @@ def test_a_container_is_exported_and_its_files_are_there(
                 export(ThinReader(metadata, note.device, data, note.size), target.fileno())
             options = ("loop", "ro", "nouuid", "norecovery")
             with mounted(str(tmp_path / "device"), tmp_path / "mnt", *options) as place:
-                own = place / "rootfs/own"
-                found += [own.read_text()] if own.exists() else []
+                file = place / "rootfs/own"
+                found += [file.read_text()] if file.exists() else []
     os.close(data)
     assert found == ["written\n"]
 
