@@ -8,6 +8,7 @@ stub "No such" before an odd byte is found. Whether it does stand there, others 
 
 import re
 from collections.abc import Collection, Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _AS_ODD = bytes.maketrans(_ODD_BYTES, _ODD * len(_ODD_BYTES))
 # Where a core begins: at a word that is rare by its length and not the last, else at any.
 _RARE_WORD = f"[^{re.escape(SEPARATORS)}]{{8,}}(?=.{{5}})"
 _WORD = f"[^{re.escape(SEPARATORS)}]{{4}}"
-_WORTH = 0.9  # of the anchors left: it is worth it to build anew without those that are lost
+_WORTH = 0.8  # of the anchors left: it is worth it to build anew without those that are lost
 
 
 def core(anchor: str) -> str:
@@ -51,6 +52,11 @@ def spellings(anchor: str) -> Iterator[bytes]:
             yield whole[: at + 1] + _ODD
 
 
+@cache
+def _spellings(anchor: str) -> frozenset[bytes]:
+    return frozenset(spellings(anchor))
+
+
 class Finder:
     """Finds the places of all anchors that are still `sought`, which may lose some meanwhile."""
 
@@ -70,7 +76,7 @@ class Finder:
             return False
         spelled: dict[bytes, list[str]] = {}
         for anchor in self._sought:
-            for spelling in set(spellings(anchor)):
+            for spelling in _spellings(anchor):
                 spelled.setdefault(spelling, []).append(anchor)
         self.anchors = tuple(map(tuple, spelled.values()))
         self._automaton = library.BytesAhoCorasick(

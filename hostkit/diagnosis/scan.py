@@ -52,12 +52,6 @@ class _Stretch(NamedTuple):
     after: bytes
     first_line: int
 
-    def line(self, place: int) -> tuple[int, str]:
-        """The line of a place in the block, counted from 0: its number and itself."""
-        begin = self.block.rfind(b"\n", 0, place) + 1
-        line = self.block[begin : self.block.find(b"\n", place)]
-        return self.block.count(b"\n", 0, place), text.decode(line)
-
 
 def _stretches(lines: Iterable[str | bytes]) -> Iterator[_Stretch]:
     before, block, first_line = b"", b"", 1
@@ -93,12 +87,14 @@ class _Search:
         self._finder = Finder(self._sought)
         self._literals = {one: (one.encode(), core(one).encode()) for one in self._sought}
         self._longest = max((len(literal) for literal, _ in self._literals.values()), default=0)
+        self._counted = 0, 0  # newlines of the block up to a place
         self._tries: Counter[int] = Counter()  # in this block, by signature
         self._known: dict[int, int] = {}  # tries of lines, by their hash without numbers
 
     def look(self, stretch: _Stretch) -> None:
         """Try the signatures on a block."""
         self._tries.clear()
+        self._counted = 0, 0
         if len(stretch.block) > SHORT_BYTES and self._finder.ready():
             self._look_at_places(stretch)
             return
@@ -141,10 +137,14 @@ class _Search:
         if not fresh:
             return
         self._tries[_ALL] += 1
-        begun = flat_words(raw[place : place + _WRAPPED_BYTES])
+        begun = b""
         for anchor in fresh:
-            if begun.startswith(self._literals[anchor][1]):
-                self._try_around(anchor, raw, place, stretch)
+            begin = self._literals[anchor][1]
+            if not raw.startswith(begin, place):
+                begun = begun or flat_words(raw[place : place + _WRAPPED_BYTES])
+                if not begun.startswith(begin):
+                    continue
+            self._try_around(anchor, raw, place, stretch)
 
     def _is_fresh(self, anchor: str) -> bool:
         """Whether an anchor's signatures are sought, and were not tried too often hereabouts."""
@@ -155,18 +155,18 @@ class _Search:
 
     def _known_line(self, raw: bytes, place: int) -> tuple[int, bool]:
         """The end of a line or of a share of it, and whether its like were tried often enough."""
-        far = max(0, place - _LINE_BYTES)
-        begin = max(far, raw.rfind(b"\n", far, place))
+        begin = raw.rfind(b"\n", place - _LINE_BYTES if place > _LINE_BYTES else 0, place)
         end = raw.find(b"\n", place, place + _LINE_BYTES)
-        if end < 0:
-            end = place + _LINE_BYTES
+        if begin < 0 or end < 0:  # it is at the beginning of the text, or long
+            begin, end = max(0, begin, place - _LINE_BYTES), place + _LINE_BYTES
         key = hash(raw[begin:end].translate(None, _NUMBERS))
         tried = self._known.get(key, 0)
-        if tried < SAME_LIMIT:
-            if len(self._known) > _KNOWN_LINES:
-                self._known.clear()
-            self._known[key] = tried + 1
-        return end, tried >= SAME_LIMIT
+        if tried >= SAME_LIMIT:
+            return end, True
+        if len(self._known) > _KNOWN_LINES:
+            self._known.clear()
+        self._known[key] = tried + 1
+        return end, False
 
     def _try_around(self, anchor: str, raw: bytes, place: int, stretch: _Stretch) -> None:
         """Try the signatures of an anchor of which the core begins at a place."""
@@ -176,7 +176,16 @@ class _Search:
         at -= literal.find(begin)
         if words.startswith(literal, max(0, at)):
             for index, params in self._tried(anchor, words, at):
-                self._found(index, params, stretch, stretch.line(place - len(stretch.before)))
+                self._found(index, params, stretch, self._line(stretch, place))
+
+    def _line(self, stretch: _Stretch, place: int) -> tuple[int, str]:
+        """The line of a place: its number in the block, from 0, and itself. Places come in order."""
+        block, at = stretch.block, place - len(stretch.before)
+        counted, lines = self._counted
+        if at > counted:
+            counted, lines = at, lines + block.count(b"\n", counted, at)
+        self._counted = counted, lines
+        return lines, text.decode(block[block.rfind(b"\n", 0, at) + 1 : block.find(b"\n", at)])
 
     def _tried(self, anchor: str, words: bytes, at: int) -> Iterator[tuple[int, dict[str, str]]]:
         """The signatures that match at this place, and their params."""

@@ -2,8 +2,11 @@
 """A long text is searched in blocks, around places alone; that changes nothing that is found."""
 
 import random
+import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +19,7 @@ from tests.corpus.reading import healthy, messages
 from tests.unit.test_corpus import VARIATIONS
 
 SIGNATURES = plugins.load((plugins.CHECKS_GROUP,)).signatures()
+ROOT = Path(__file__).resolve().parents[2]
 NEVER = 1 << 40
 SOME = (
     Signature("a", ("No such file or directory",), "a", reach=60, pattern=r"(?P<path>/\S+)"),
@@ -26,7 +30,7 @@ SOME = (
 )
 
 
-def found(lines: list[str] | list[bytes], signatures: tuple[Signature, ...]) -> list[object]:
+def found(lines: Iterable[str | bytes], signatures: tuple[Signature, ...]) -> list[object]:
     return [tuple(hit) for hit in scan.scan(lines, signatures, "log")]
 
 
@@ -57,8 +61,8 @@ PIECES = [
     "No such file", " or", " directory", "or directory", ":", " ", "  ", "\n", "\r\n", "\n    ",
     "\t", "/var/x", "open", ' "docker/run":', ' \\"docker\\/run\\":', " &quot;docker/run&quot;:",
     " denied", "docker", "thin", " thin ", "fat", "it's", " <gone>", " & lost", " &amp; lost",
-    "it\u2019s \\u003cgone\\u003e", "\u00a0", "\u3000", "é", "\\n", "\\\\n", "\x1b[1m", "n", "x" * 50,
-    " y" * 40, "\\", '"',
+    "it\u2019s \\u003cgone\\u003e", "\u00a0", "\u3000", "é", "\\n", "\\\\n", "\x1b[1m", "n",
+    "x" * 50, " y" * 40, "\\", '"',
 ]  # fmt: skip
 
 
@@ -76,7 +80,6 @@ def test_both_ways_find_the_same_in_any_mixture(pieces: list[str]) -> None:
 def test_blocks_and_items_may_end_anywhere(
     pieces: list[str], filled: int, data: st.DataObject
 ) -> None:
-    """Whatever is held at once, and whether an item is a line or many, the findings are the same."""
     for _ in range(filled):
         pieces.insert(data.draw(st.integers(0, len(pieces))), "z y x\n" * 300)
     lines = "".join(pieces).split("\n")
@@ -126,3 +129,18 @@ def test_one_line_without_end_takes_a_bounded_time() -> None:
     found([("docker " * 1_000_000)], SOME)
     found([b"docker\x00" * 1_000_000], SOME)
     assert time.process_time() - started < 10
+
+
+def test_memory_does_not_grow_with_the_text() -> None:
+    """300 MB, of which a third is trouble, in a process that says how much it held."""
+    script = (
+        "import resource, sys\n"
+        "from tests.unit.test_scan_long import SIGNATURES, found\n"
+        "lines = (b'x' * 80 + b'\\nstat /x: No such file or directory\\n') * 8000\n"
+        "found((lines for _ in range(300_000_000 // len(lines))), SIGNATURES)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert int(run.stdout) < 150  # of them, pytest and hypothesis take most
