@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m benchmarks [ROUNDS]`: a table of medians and ratios measured in one run.
 
-`python -m benchmarks accuracy [-v]` measures how often the first finding is right.
+`python -m benchmarks accuracy [-v]` measures how often the first finding is right,
+`python -m benchmarks thin [ROUNDS]` how fast thin pools are read.
 """
 
 import compileall
@@ -34,9 +35,17 @@ def main(arguments: Sequence[str]) -> int:
         from benchmarks import accuracy  # noqa: PLC0415 - the timed programs start from a small one
 
         return accuracy.main(arguments[1:])
-    rounds = int(arguments[0]) if arguments else ROUNDS
+    if arguments and arguments[0] == "thin":
+        from benchmarks import thin  # noqa: PLC0415 - as above
+
+        return thin.main(arguments[1:])
     for folder in ("hostkit", "drivers", "checks"):  # as installing a wheel does
         compileall.compile_dir(os.path.join(ROOT, folder), quiet=1)
+    if arguments and arguments[0] == "log":
+        from benchmarks import logs  # noqa: PLC0415
+
+        return logs.main(arguments[1:], hostkit_command())
+    rounds = int(arguments[0]) if arguments else ROUNDS
     with tempfile.TemporaryDirectory() as folder:
         log = os.path.join(folder, "dockerd.log")
         with open(log, "w", encoding="utf-8") as file:
@@ -53,13 +62,20 @@ def main(arguments: Sequence[str]) -> int:
     for promise, holds in promises(measured):
         kept = kept and holds
         print(f"{'kept' if holds else 'BROKEN':<7} {promise}")
-    return 0 if kept else 1
+    from benchmarks import logs  # noqa: PLC0415 - as above
+
+    return max(logs.main((), hostkit_command()), 0 if kept else 1)
+
+
+def hostkit_command() -> tuple[str, ...]:
+    """How hostkit is called."""
+    program = os.path.join(os.path.dirname(sys.executable), "hostkit")
+    return (program,) if os.path.exists(program) else (sys.executable, "-m", "hostkit")
 
 
 def ours(log: str) -> tuple[Contestant, ...]:
     """What is measured of hostkit, and the floor under it."""
-    program = os.path.join(os.path.dirname(sys.executable), "hostkit")
-    command = (program,) if os.path.exists(program) else (sys.executable, "-m", "hostkit")
+    command = hostkit_command()
     return (
         Contestant(BARE, (sys.executable, "-I", "-c", "pass")),
         Contestant("hostkit --version", (*command, "--version")),
