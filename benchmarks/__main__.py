@@ -2,6 +2,7 @@
 """`python -m benchmarks [ROUNDS]`: a table of medians and ratios measured in one run.
 
 `python -m benchmarks accuracy [-v]` measures how often the first finding is right,
+`python -m benchmarks log [MB]` how quickly a long log is searched,
 `python -m benchmarks thin [ROUNDS]` how fast thin pools are read.
 """
 

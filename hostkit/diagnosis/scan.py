@@ -179,7 +179,7 @@ class _Search:
                 self._found(index, params, stretch, self._line(stretch, place))
 
     def _line(self, stretch: _Stretch, place: int) -> tuple[int, str]:
-        """The line of a place: its number in the block, from 0, and itself. Places come in order."""
+        """The line of a place: its number in the block, from 0, and itself. They come in order."""
         block, at = stretch.block, place - len(stretch.before)
         counted, lines = self._counted
         if at > counted:
