@@ -194,6 +194,19 @@ CLIENT: tuple[Signature, ...] = (
         summary="the client asks {endpoint}, where no daemon answers",
         reach=400,
     ),
+    # Any Go client, of the ports that are Docker's.
+    *(
+        Signature(
+            problem=_WRONG_HOST,
+            anchors=(f"{port}: ",),
+            pattern=rf"dial tcp (?P<endpoint>[^ ]{{1,255}}{port}): .{{0,100}}?(?:refused|i/o timeout"
+            r"|no route to host|network is unreachable)",
+            unless=("validating certificates for host", "docker-machine"),
+            summary="the client asks {endpoint}, where no daemon answers",
+            reach=160,
+        )
+        for port in (":2375", ":2376")
+    ),
     # docker CLI 1.8 to 1.12, over TCP.
     Signature(
         problem=_WRONG_HOST,

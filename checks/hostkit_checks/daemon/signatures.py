@@ -134,6 +134,15 @@ _START: tuple[Signature, ...] = (
         summary="another dockerd may hold the lock on a database of the data root",
         certainty=Certainty.POSSIBLE,
     ),
+    # containerd 0.2, of a container that an earlier one left behind.
+    Signature(
+        problem=_STALE,
+        anchors=("mkdir /run/containerd/",),
+        pattern=r"mkdir /run/containerd/[0-9a-f]{12,64}: file exists",
+        summary="an earlier containerd left the state of a container behind",
+        certainty=Certainty.POSSIBLE,
+        reach=120,
+    ),
     # dockerd 1.11 to 18.06, which start a containerd of their own.
     Signature(
         problem=_STALE,
@@ -213,6 +222,18 @@ _CONTAINERD: tuple[Signature, ...] = (
         summary="nobody answers on {socket}",
         reach=200,
     ),
+    # gRPC, when containerd went away under dockerd.
+    *(
+        Signature(
+            problem=_NO_CONTAINERD,
+            anchors=(anchor,),
+            pattern=r"Error response from daemon|rpc error: code = (?:14|Unavailable)",
+            summary="dockerd lost its connection to containerd",
+            certainty=Certainty.POSSIBLE,
+            reach=160,
+        )
+        for anchor in ("grpc: the connection is unavailable", "transport is closing")
+    ),
     # systemd's frame around it.
     Signature(
         problem=_NO_CONTAINERD,
@@ -257,7 +278,7 @@ _DOCKER_MACHINE: tuple[Signature, ...] = (
     Signature(
         problem=_MACHINE,
         anchors=("(VERR_",),
-        pattern=r"\((?P<error>VERR_(?:VMX_NO_VMX|VMX_MSR_\w+|SVM_\w+|NEM_\w+|VM_DRIVER_\w+"
+        pattern=r"\((?P<error>VERR_(?:VMX_NO_VMX|VMX_MSR_\w+|VMM_\w+|SVM_\w+|NEM_\w+|VM_DRIVER_\w+"
         r"|INTNET_\w+))\)",
         summary="VirtualBox could not start a machine: {error}",
         reach=80,
@@ -295,6 +316,7 @@ _DOCKER_MACHINE: tuple[Signature, ...] = (
             "but Docker Machine could not reach it successfully",
             "Hyper-V is installed and is not compatible with VirtualBox",
             "Too many retries waiting for SSH to be available",
+            "Unable to start the VM: ",
         )
     ),
     # boot2docker, before docker-machine.
@@ -308,7 +330,8 @@ _DOCKER_MACHINE: tuple[Signature, ...] = (
     # Docker Toolbox's start script.
     Signature(
         problem=_MACHINE,
-        anchors=("Looks like something went wrong in step",),
+        anchors=("Looks like something went wrong",),
+        pattern=r"went wrong(?: in step|\.\.\. Press any key)",
         summary="Docker Toolbox could not bring up its virtual machine",
         certainty=Certainty.POSSIBLE,
     ),

@@ -133,6 +133,21 @@ _DRIVER: tuple[Signature, ...] = (
         pattern=r"Base Device UUID (?:and Fil\w+ )?verification failed"
         r"|Base Device UUID.{0,120}does not match",
     ),
+    # dockerd, of a layer that its records of this pool do not have.
+    Signature(
+        "devmapper-base-device-mismatch",
+        ("devmapper: Unknown device ",),
+        "Docker's records and the thin pool do not belong together: a layer is unknown",
+        certainty=Certainty.POSSIBLE,
+    ),
+    Signature(
+        "thinpool-metadata-damaged",
+        ("Error mounting '/dev/mapper/docker-",),
+        "a layer's file system cannot be mounted: it is damaged or not what Docker expects",
+        pattern=r"Error mounting '/dev/mapper/docker-\S+' on '\S+': "
+        r"(?:invalid argument|structure needs cleaning|input/output error)",
+        certainty=Certainty.POSSIBLE,
+    ),
     Signature(
         "thinpool-already-used",
         ("Unable to take ownership of thin-pool",),

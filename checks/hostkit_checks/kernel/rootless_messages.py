@@ -231,6 +231,14 @@ ROOTLESS: tuple[Signature, ...] = (
         says=(("lacks", "ids"),),
         reach=120,
     ),
+    Signature(
+        problem="subuid-mapping-broken",
+        anchors=("user creation: Error adding user",),
+        pattern=r"Error during \W*(?P<user>\w+)\W* user creation",
+        summary="dockerd could not make the user {user} for userns-remap",
+        says=(("lacks", "ids"),),
+        reach=120,
+    ),
     # dockerd-rootless-setuptool.sh, in what it asks root to do.
     Signature(
         problem="subuid-mapping-broken",

@@ -33,6 +33,14 @@ SIGNATURES: tuple[Signature, ...] = (
         certainty=Certainty.POSSIBLE,
         unless=("042stab",),
     ),
+    # runc of Docker 18.06.2 and 18.09.2, which copies itself by memfd_create (Linux 3.17).
+    Signature(
+        problem="kernel-too-old",
+        anchors=("copying bootstrap data to pipe caused", "write init-p: broken pipe"),
+        summary="runc could not start on this kernel: it needs 3.17 or EL 7.5",
+        certainty=Certainty.POSSIBLE,
+        reach=160,
+    ),
     # glibc's start-up code, on a kernel older than the one that it was built for.
     Signature(
         problem="kernel-too-old",

@@ -36,6 +36,25 @@ _DEPENDENCIES: tuple[Signature, ...] = (
         summary="a package requires a container-selinux that dnf cannot install",
         reach=160,
     ),
+    # The same repositories (extras, optional, EPEL) bring what else docker-ce requires.
+    Signature(
+        problem=_SELINUX,
+        anchors=(" Requires: ",),
+        pattern=r"Package: (?:\d+:)?(?:docker-ce|containerd\.io)\S* \(\S+\) Requires: "
+        r"(?P<wanted>(?!container-selinux|docker|containerd)[\w.+-]+)",
+        summary="{wanted}, which docker-ce requires, is in no repository that is enabled",
+        certainty=Certainty.POSSIBLE,
+        reach=200,
+    ),
+    Signature(
+        problem=_SELINUX,
+        anchors=("nothing provides",),
+        pattern=r"nothing provides '?(?P<wanted>(?!container-selinux|docker|containerd)[\w.+-]+)'?"
+        r"[^-]{0,30} needed by (?:the to be installed )?(?:docker-ce|containerd\.io)-",
+        summary="{wanted}, which docker-ce requires, is in no repository that is enabled",
+        certainty=Certainty.POSSIBLE,
+        reach=200,
+    ),
     # rpm -i.
     Signature(
         problem=_SELINUX,

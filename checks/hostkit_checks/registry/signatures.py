@@ -11,7 +11,8 @@ _MIRROR = "registry-mirror-dead"
 # The paths of the registry API and its token service tell a registry from other servers.
 _API = (
     r"/(?:v2/?(?=[\"\s:?]|$)|v2/(?:\S+/(?:manifests|blobs|tags)/|_catalog)"
-    r"|v1/(?:repositories|_ping|search|images|users)|\S*token\?\S*(?:scope|service|account)=)"
+    r"|v1/(?:repositories|_ping|search|images|users)|\S*token\?\S*(?:scope|service|account)="
+    r"|\S{0,200}/v2/blobs/sha256|\S{0,80}/sha256[:/][0-9a-f]{2})"
 )
 # Go's net/http in front of every error: `Get "https://HOST/v2/...": REASON`.
 _REQUEST = (
@@ -33,7 +34,7 @@ def _unreachable(anchor: str, reason: str, *unless: str) -> Signature:
         pattern=_REQUEST + _DIAL + reason,
         unless=("proxyconnect", "connecting to proxy", "Proxy Authentication", *unless),
         summary="{registry} does not answer",
-        reach=400,
+        reach=1000,  # the addresses of layers carry a signature
         of_host=True,
     )
 
@@ -44,13 +45,23 @@ _NETWORK: tuple[Signature, ...] = (
     _unreachable("request canceled while waiting for connection", "request canceled", "lookup "),
     _unreachable("TLS handshake timeout", "TLS handshake timeout"),
     _unreachable("i/o timeout", "i/o timeout", "lookup "),
-    _unreachable("connection refused", "connect: connection refused", "lookup "),
+    _unreachable("connection refused", "(?:connect|tcp [^ ]+): connection refused", "lookup "),
     _unreachable("no route to host", "no route to host"),
-    _unreachable("connection timed out", "connect: connection timed out", "lookup "),
+    _unreachable("connection timed out", "(?:connect|tcp [^ ]+): connection timed out", "lookup "),
     _unreachable("network is unreachable", "network is unreachable"),
     _unreachable("connection reset by peer", "connection reset by peer"),
     _unreachable("context deadline exceeded", "context deadline exceeded", "lookup "),
     _unreachable("EOF", r"(?:unexpected )?EOF(?!\w)"),
+    # dockerd and containerd, of a registry that fails.
+    Signature(
+        problem=_UNREACHABLE,
+        anchors=("received unexpected HTTP status: 5",),
+        pattern=r"unexpected HTTP status: (?P<status>50\d[\w ]{0,40})",
+        summary="the registry answers {status}",
+        certainty=Certainty.POSSIBLE,
+        reach=120,
+        of_host=True,
+    ),
     # dockerd 1.9 and earlier.
     Signature(
         problem=_UNREACHABLE,
@@ -107,6 +118,16 @@ _TLS: tuple[Signature, ...] = (
         summary="{registry} speaks HTTP without TLS, which is not allowed here",
         reach=300,
         says=(("refused", "plain-http"),),
+    ),
+    # Go's crypto/tls, told off by the other side.
+    Signature(
+        problem=_UNTRUSTED,
+        anchors=("remote error: tls: ",),
+        pattern=_REQUEST + r"remote error: tls: (?P<reason>handshake failure|bad certificate"
+        r"|protocol version not supported|unrecognized name)",
+        summary="{registry} or a proxy on the way refuses TLS: {reason}",
+        certainty=Certainty.POSSIBLE,
+        reach=400,
     ),
     # OpenSSL-less clients of podman and skopeo (Go's crypto/tls).
     Signature(
@@ -169,6 +190,15 @@ _PROXIES: tuple[Signature, ...] = (
             "Gateway Time-out",
             "Proxy Error",
         )
+    ),
+    # dockerd, when a page of a proxy or a portal comes instead of JSON.
+    Signature(
+        problem=_PROXY,
+        anchors=("error parsing HTTP ", "response body: invalid character '<'"),
+        pattern=r"error parsing HTTP (?P<status>\d{3}) response body",
+        summary="a web page (HTTP {status}) came instead of the registry's answer",
+        certainty=Certainty.POSSIBLE,
+        reach=160,
     ),
     # Go's net/url, on a proxy variable that is no URL.
     Signature(

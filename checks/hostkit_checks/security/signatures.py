@@ -100,6 +100,15 @@ _SECCOMP: tuple[Signature, ...] = (
         pattern=r"error adding seccomp (?:filter )?rule for syscall (?P<syscall>\w+)",
         summary="libseccomp or runc is too old for the profile's rule for {syscall}",
     ),
+    # containerd, of a runc that could not even say why: mostly it misses a symbol.
+    Signature(
+        problem="seccomp-too-old",
+        anchors=("did not terminate suc",),
+        pattern=r"runc did not terminate succ?essfully",
+        summary="runc ends at once, as one does that misses a newer libseccomp",
+        certainty=Certainty.POSSIBLE,
+        reach=80,
+    ),
     # runc built against a newer libseccomp than is installed.
     Signature(
         problem="seccomp-too-old",
