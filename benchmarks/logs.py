@@ -50,7 +50,8 @@ def main(arguments: Sequence[str], command: tuple[str, ...]) -> int:
     for one in measured:
         print(
             f"  {one.contestant.name:<22}{speed(one, size):>8.0f} MB/s"
-            f" {one.wall * 1000:>7.0f} ms {one.rss >> 20:>5} MiB"
+            f" {one.wall * 1000:>7.0f} ms, {one.cpu * 1000:>6.0f} of them computing,"
+            f" {one.rss >> 20:>4} MiB"
         )
     ours = measured[-1]
     kept = speed(ours, size) >= PROMISED_MB_S and ours.rss <= RSS
