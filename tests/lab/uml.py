@@ -230,6 +230,13 @@ class Guest:
                 env={"PATH": SYSTEM_PATH, "HOME": str(self.share)},
             )
         self._line = ours
+        # Should we be killed, its standard input ends, and it ends the guest.
+        self._watcher = subprocess.Popen(
+            ["sh", "-c", 'read -r _; kill -9 -- "-$1"', "watcher", str(self._process.pid)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def __enter__(self) -> "Guest":
         return self
@@ -316,6 +323,8 @@ class Guest:
             while self._line.recv(65536):  # ends when the last of its processes is gone
                 pass
         self._line.close()
+        self._watcher.kill()
+        self._watcher.communicate()
         self._slot.close()
 
     def cut_after_writes(self, disk: Disk, amount: int, timeout: float = 60) -> None:
@@ -395,11 +404,10 @@ _ENVIRONMENT = {
 
 def _enclosed(folder: Path, mem: str) -> list[str]:
     """What goes before the kernel's command: namespaces of its own where we may make them."""
-    hold = ["setpriv", "--pdeathsig", "KILL"]
     namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if subprocess.run([*namespaces, "true"], capture_output=True, check=False).returncode != 0:
-        return hold
-    return [*hold, *namespaces, "sh", "-c", _ENCLOSURE, "lab", str(folder), mem]
+        return []
+    return [*namespaces, "sh", "-c", _ENCLOSURE, "lab", str(folder), mem]
 
 
 def _wait_for_a_slot() -> TextIO:
