@@ -57,7 +57,8 @@ def main(arguments: Sequence[str], command: tuple[str, ...]) -> int:
     kept = ours.rss <= RSS and (size < FULL_MB or speed(ours, size) >= PROMISED_MB_S)
     print(
         f"{'kept' if kept else 'BROKEN':<7} a log is searched at {speed(ours, size):.0f} MB/s"
-        f" (at least {PROMISED_MB_S} from {FULL_MB} MB on) within {ours.rss >> 20} MiB (at most {RSS >> 20})"
+        f" (from {FULL_MB} MB on at least {PROMISED_MB_S})"
+        f" within {ours.rss >> 20} MiB (at most {RSS >> 20})"
     )
     return 0 if kept else 1
 
