@@ -9,7 +9,10 @@ from collections.abc import Sequence
 NAME = "hostkit"
 _SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Our name where a command of ours follows, not in a path or in the middle of a sentence.
-_OURS = r"(?<![\w/.-])hostkit(?= (?:preflight|doctor|explain|list|collect|fix|undo)\b)"
+_OURS = (
+    r"(?<![\w/.-])hostkit"
+    r"(?= (?:preflight|doctor|explain|list|collect|fix|undo|image|storage)\b)"
+)
 
 
 def program(*, root: bool = False) -> str:

@@ -29,6 +29,8 @@ COMMANDS = {
     "collect": ("collect", "Write what the checks read into one file, for another machine"),
     "fix": ("fix", "Mend one problem; every change can be undone"),
     "undo": ("undo", "Take back what a fix changed"),
+    "image": ("image", "Images: import, load, save, list, tag, remove"),
+    "storage": ("storage", "The data root: probe, status, check, repair"),
 }
 HELP = """\
 usage: hostkit COMMAND [OPTIONS]

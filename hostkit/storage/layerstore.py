@@ -12,11 +12,10 @@ import os
 import re
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
 
 from hostkit import files
 from hostkit.storage.compression import gzip_writer
-from hostkit.storage.digest import HashingSource, chain_id
+from hostkit.storage.digest import HashingSource, chain_id, hex_of
 from hostkit.storage.driver import State, StorageDriver
 from hostkit.storage.errors import (
     BadArchive,
@@ -28,6 +27,7 @@ from hostkit.storage.errors import (
     Unsupported,
 )
 from hostkit.storage.layerdb import SPLIT, LayerNames, StoredLayer
+from hostkit.storage.rooted import Tree
 from hostkit.storage.tar.reader import CHUNK, Source, TarReader
 from hostkit.storage.tar.split import Segment, SplitWriter, entries, reassemble
 from hostkit.system.aside import mounted_aside
@@ -35,6 +35,10 @@ from hostkit.system.tree import remove_tree
 
 _HEX = r"[0-9a-f]{64}"
 _PIECE = 256 << 10  # bytes that are handed on at once
+
+
+def untold(_: int) -> None:
+    """Tells nobody how far something is."""
 
 
 class LayerStore(LayerNames):
@@ -91,20 +95,24 @@ class LayerStore(LayerNames):
         Raises Damaged, also after the last byte when what was given is not what was kept.
         """
         layer = self.get(chain)
-        with self.split(chain) as split, self.mounted(layer) as path:
-            root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                pieces = _Pieces(reassemble(split, lambda name: _inside(root, name)))
-                with HashingSource(pieces) as hashing:
-                    while data := hashing.read(CHUNK):
-                        yield data
-                    found = hashing.digest()
-            finally:
-                os.close(root)
+        with self.unchecked(chain) as source, HashingSource(source) as hashing:
+            while data := hashing.read(CHUNK):
+                yield data
+            found = hashing.digest()
         if found != layer.diff_id:
             raise Damaged(
                 f"layer {chain} is not what it was: its content is {found}", "hostkit storage check"
             )
+
+    @contextmanager
+    def unchecked(self, chain: str, tell: Callable[[int], object] = untold) -> Generator[Source]:
+        """The layer's tar as the tree gives it now; whoever reads it compares its digest."""
+        with (
+            self.split(chain) as split,
+            self.mounted(self.get(chain)) as path,
+            Tree(path) as tree,
+        ):
+            yield _Pieces(reassemble(split, tree.open), tell)
 
     def tar_size(self, chain: str) -> int:
         """How many bytes `read` gives. Raises NoSuchLayer, Damaged."""
@@ -115,15 +123,16 @@ class LayerStore(LayerNames):
 
     def damaged_file(self, chain: str) -> str:
         """The first file whose content is not what it was, "" for none. Raises OSError."""
-        with self.split(chain) as split, self.mounted(self.get(chain)) as path:
-            root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with (
+            self.split(chain) as split,
+            self.mounted(self.get(chain)) as path,
+            Tree(path) as tree,
+        ):
             try:
-                for _ in reassemble(split, lambda name: _inside(root, name), check=True):
+                for _ in reassemble(split, tree.open, check=True):
                     pass
             except Damaged as problem:
                 return problem.message
-            finally:
-                os.close(root)
         return ""
 
     @contextmanager
@@ -148,6 +157,14 @@ class LayerStore(LayerNames):
         """Remove a layer that no image and no other layer needs. Raises LayerInUse."""
         with self.locked(fcntl.LOCK_EX):
             self._remove(chain)
+
+    def discard(self, chain: str) -> None:
+        """Take a damaged layer's name away, so that the layer can be added again."""
+        with self.locked(fcntl.LOCK_EX):
+            aside = f"{self.staging}/{hex_of(chain)}-removing"
+            os.rename(self.place(chain), aside)
+            files.sync_folder(f"{self.folder}/sha256")
+            remove_tree(aside)
 
     def sweep(
         self, needed: Callable[[], Collection[str]], *, wait: bool = True
@@ -304,18 +321,12 @@ def _sync(path: str) -> None:
         os.close(descriptor)
 
 
-def _inside(root: int, name: bytes) -> BinaryIO:
-    """A file of a mounted layer; names were checked when it was unpacked."""
-    path = os.path.normpath(b"/" + name).lstrip(b"/")
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, dir_fd=root), "rb", buffering=0)
-
-
 class _Pieces:
     """Joins the many small pieces of a tar that is put together again."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(self, pieces: Iterator[bytes], tell: Callable[[int], object]) -> None:
         self._pieces = pieces
+        self._tell = tell
 
     def read(self, _: int, /) -> bytes:
         """The next piece of some size; b"" at the end."""
@@ -326,4 +337,5 @@ class _Pieces:
             size += len(piece)
             if size >= _PIECE:
                 break
+        self._tell(size)
         return b"".join(joined)

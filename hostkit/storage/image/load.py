@@ -6,8 +6,8 @@ unpacked for an archive that is refused is taken away again.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager, closing, contextmanager
 
 from hostkit.storage import digest
 from hostkit.storage.digest import HashingSource
@@ -19,6 +19,7 @@ from hostkit.storage.image.offer import Offer
 from hostkit.storage.image.reference import Reference
 from hostkit.storage.image.store import ImageStore, NoSuchImage
 from hostkit.storage.image.streams import Counted, Sparing, spooled, unpacked
+from hostkit.storage.layerstore import untold
 from hostkit.storage.tar.reader import CHUNK, Source
 from hostkit.value import NamedTuple
 
@@ -34,48 +35,35 @@ class Loaded(NamedTuple):
     note: str = ""
 
 
-def untold(_: int) -> None:
-    """Tells nobody how far it is."""
-
-
 @contextmanager
-def opened(path: str, folder: str, tell: Tell = untold) -> Iterator[Archive]:
-    """The archive at a path: a tar, compressed or not, a pipe, or a folder.
+def opened_folder(path: str) -> Generator[Archive]:
+    """A folder that holds what an archive does. Raises OSError."""
+    archive = FolderArchive(path)
+    try:
+        yield archive
+    finally:
+        archive.close()
+
+
+def opened_tar(
+    descriptor: int, folder: str, tell: Tell = untold
+) -> AbstractContextManager[Archive]:
+    """A tar, compressed or not, from a file or a pipe; the descriptor stays open.
 
     What cannot be read from any place in it is first written to `folder`, which keeps nothing
     of it. Raises BadArchive, OSError.
     """
-    if os.path.isdir(path):
-        made: Archive = FolderArchive(path)
+    if _is_plain_tar(descriptor):
+        own = os.dup(descriptor)
     else:
-        made = _tar(os.open(path, os.O_RDONLY | os.O_CLOEXEC), folder, tell)
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            own = spooled(unpacked(Counted(file, tell)), folder)
     try:
-        yield made
-    finally:
-        made.close()
-
-
-@contextmanager
-def opened_stream(descriptor: int, folder: str, tell: Tell = untold) -> Iterator[Archive]:
-    """The same of what comes through standard input; the descriptor stays open."""
-    made = _tar(os.dup(descriptor), folder, tell)
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-def _tar(descriptor: int, folder: str, tell: Tell) -> TarArchive:
-    try:
-        if not _is_plain_tar(descriptor):
-            with open(descriptor, "rb", buffering=0, closefd=False) as file:
-                spool = spooled(unpacked(Counted(file, tell)), folder)
-            os.close(descriptor)
-            descriptor = spool
-        return TarArchive(descriptor)
+        archive = TarArchive(own)
     except BaseException:
-        os.close(descriptor)
+        os.close(own)
         raise
+    return closing(archive)
 
 
 def _is_plain_tar(descriptor: int) -> bool:

@@ -11,7 +11,6 @@ layers that `collect` takes away, never an image without its layers.
 """
 
 import fcntl
-import json
 import os
 import re
 from collections.abc import Generator, Iterable, Iterator
@@ -21,15 +20,15 @@ from hostkit import files
 from hostkit.storage import digest
 from hostkit.storage.errors import Damaged, NoSuchLayer, ReadOnlyStore, StorageError
 from hostkit.storage.image import config as configs
-from hostkit.storage.image import fields, reference
+from hostkit.storage.image import reference
 from hostkit.storage.image.config import ImageConfig, parse_config
+from hostkit.storage.image.names import NAMES_LIMIT, containers_of, names_json, parse_names
 from hostkit.storage.image.reference import Reference
 from hostkit.storage.layerstore import LayerStore
 from hostkit.system.tree import remove_tree
 from hostkit.value import NamedTuple
 
 _HEX = r"[0-9a-f]{64}"
-_NAMES_LIMIT = 64 << 20  # of repositories.json
 _SMALL = 4096
 _SHORT = 12
 _DIGITS = 64
@@ -127,12 +126,12 @@ class ImageStore:
     def names(self) -> dict[Reference, str]:
         """Every reference and the id that it points to. Raises Damaged."""
         try:
-            data, more = files.read_bounded(self._names, _NAMES_LIMIT)
+            data, more = files.read_bounded(self._names, NAMES_LIMIT)
         except FileNotFoundError:
             return {}
         try:
             if more:
-                raise ValueError(f"larger than {_NAMES_LIMIT >> 20} MiB")
+                raise ValueError(f"larger than {NAMES_LIMIT >> 20} MiB")
             return parse_names(data)
         except ValueError as problem:
             raise Damaged(f"{self._names}: {problem}", "hostkit storage check") from None
@@ -152,10 +151,8 @@ class ImageStore:
     def users(self, image: Image) -> list[str]:
         """The containers of the image, by id. Raises OSError when that cannot be read."""
         users = self.layers.containers_on(image.config.chain()[-1:])
-        for container, of in self._containers():
-            if of == image.id and container not in users:
-                users.append(container)
-        return sorted(users)
+        mine = containers_of(self.root, self.layers.driver.name, image.id)
+        return sorted({*users, *mine})
 
     def size(self, image: Image) -> int:
         """The bytes of file content of its layers; 0 for one that is gone."""
@@ -241,6 +238,13 @@ class ImageStore:
         with self._changing():
             self._write(image, "parent", parent)
 
+    def discard(self, image: str) -> None:
+        """Take a damaged image away, with its names; its layers stay for `collect`."""
+        with self._changing():
+            known = self.names()
+            self._write_names({name: to for name, to in known.items() if to != image})
+            self._unlink(image)
+
     def rewrite_names(self, keep: Iterable[str]) -> None:
         """Forget the names of images other than `keep`; for a repair."""
         wanted = set(keep)
@@ -316,12 +320,15 @@ class ImageStore:
         at: Image | None = image
         while at is not None:
             parent = at.parent
-            os.unlink(f"{self._content}/{digest.hex_of(at.id)}")
-            files.sync_folder(self._content)
-            remove_tree(f"{self._metadata}/{digest.hex_of(at.id)}")
+            self._unlink(at.id)
             gone.append(at.id)
             at = self._needless(parent)
         return gone
+
+    def _unlink(self, image: str) -> None:
+        os.unlink(f"{self._content}/{digest.hex_of(image)}")
+        files.sync_folder(self._content)
+        remove_tree(f"{self._metadata}/{digest.hex_of(image)}")
 
     def _needless(self, image: str | None) -> Image | None:
         if image is None:
@@ -343,23 +350,6 @@ class ImageStore:
             needed.update(self.get(image).config.chain())
         return needed
 
-    def _containers(self) -> Iterator[tuple[str, str]]:
-        """(container, its image) of Docker's containers on this driver."""
-        folder = f"{self.root}/containers"
-        try:
-            names = os.listdir(folder)
-        except FileNotFoundError:
-            return
-        for name in names:
-            try:
-                data, _ = files.read_bounded(f"{folder}/{name}/config.v2.json")
-                tree = fields.load_object(data, "config.v2.json")
-                driver = fields.text(tree, "Driver")
-                if driver in ("", self.layers.driver.name):
-                    yield name, fields.text(tree, "Image")
-            except (FileNotFoundError, NotADirectoryError, ValueError):
-                continue
-
     def _line(self, image: str, name: str) -> str:
         path = f"{self._metadata}/{digest.hex_of(image)}/{name}"
         try:
@@ -373,11 +363,7 @@ class ImageStore:
         files.write_atomic(f"{folder}/{name}", line.encode(), 0o600)
 
     def _write_names(self, known: dict[Reference, str]) -> None:
-        tree: dict[str, dict[str, str]] = {}
-        for name, image in sorted(known.items()):
-            tree.setdefault(name.name, {})[str(name)] = image
-        data = json.dumps({"Repositories": tree}, separators=(",", ":")).encode()
-        files.write_atomic(self._names, data, 0o600)
+        files.write_atomic(self._names, names_json(known), 0o600)
 
     @contextmanager
     def _changing(self) -> Generator[None]:
@@ -390,26 +376,6 @@ class ImageStore:
             yield
         finally:
             os.close(descriptor)
-
-
-def parse_names(data: bytes) -> dict[Reference, str]:
-    """What repositories.json says. Raises ValueError.
-
-    >>> parse_names(b'{"Repositories": {}}')
-    {}
-    """
-    tree = fields.as_object(
-        fields.load_object(data, "repositories.json").get("Repositories"), "Repositories"
-    )
-    known: dict[Reference, str] = {}
-    for repository, value in tree.items():
-        for name, image in fields.as_object(value, repository[:80]).items():
-            try:
-                found = reference.parse(name)
-                known[found] = digest.valid_digest(str(image))
-            except StorageError as problem:
-                raise ValueError(problem.message) from None
-    return known
 
 
 def _named(word: str, image: Image) -> Reference | None:

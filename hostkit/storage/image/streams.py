@@ -108,6 +108,12 @@ class _Headed:
             return data
         return self._source.read(size)
 
+    def readinto(self, buffer: memoryview, /) -> int:
+        """As isal asks."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
 
 class _Guarded:
     """What unpacks another source; its own kinds of failure become BadArchive."""
