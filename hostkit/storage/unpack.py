@@ -2,41 +2,30 @@
 """A layer tar unpacked below a folder, whatever the tar says.
 
 Every step goes from a descriptor of the parent folder and follows no link, so nothing is
-made outside. A link on the way is resolved as after chroot(2), which is what other engines
-do; `..` at the top stays at the top.
+made outside (`hostkit.storage.rooted`). A whiteout is about the layers below alone: what the
+same tar brings stays, in whatever order they come (OCI image spec, layer.md).
 """
 
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Sequence
 from enum import Enum
 
+from hostkit.storage.attributes import dress, member_of, proc_path, set_time, xattrs_of
+from hostkit.storage.below import OPAQUE_XATTRS, Below, Found, is_whiteout, lstat
 from hostkit.storage.errors import BadArchive
-from hostkit.storage.tar.member import (
-    BLOCK_DEVICE,
-    CHARACTER,
-    CONTIGUOUS,
-    FIFO,
-    FILE,
-    FOLDER,
-    GNU_SPARSE,
-    HARD_LINK,
-    SYMLINK,
-    Member,
-)
+from hostkit.storage.placing import Placing, shown
+from hostkit.storage.rooted import FOLDER as OPEN_FOLDER
+from hostkit.storage.rooted import NO_WAY, Folder
+from hostkit.storage.tar.member import CONTIGUOUS, FILE, FOLDER, Member, normal_name
 from hostkit.storage.tar.reader import TarReader
 from hostkit.system.tree import remove_tree
 
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
 _PRIVATE = b".wh..wh."  # what aufs keeps for itself
-_OPAQUE_XATTR = "trusted.overlay.opaque"
-_OPAQUE_XATTR_USER = "user.overlay.opaque"
-_LINKS = 40  # as the kernel, path_resolution(7)
-_OPEN_FOLDERS = 64
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LINKED = b".wh..wh.plnk/"  # where aufs keeps files that have several names
 
 
 class Whiteouts(Enum):
@@ -47,359 +36,198 @@ class Whiteouts(Enum):
     OVERLAY_USER = "overlay-user"  # the same, with the user.* attributes of a user namespace
 
 
-def unpack(tar: TarReader, folder: str, whiteouts: Whiteouts) -> int:
+def unpack(tar: TarReader, folder: str, whiteouts: Whiteouts, below: Sequence[str] = ()) -> int:
     """Unpack a layer into a folder; the bytes of file content.
+
+    `below` are the layers under an upper folder of overlayfs, the nearest first: a folder that
+    the tar does not describe is like theirs, and their links are followed.
 
     Raises BadArchive for a damaged or hostile tar, OSError for what the file system refuses.
     """
-    umask = os.umask(0)
-    work = _Unpacking(folder, whiteouts)
-    try:
-        for member in tar:
-            work.add(member, tar)
-        work.finish()
-    finally:
-        work.close()
-        os.umask(umask)
+    with Below(below) as layers:
+        work = _Unpacking(folder, tar, layers, whiteouts)
+        try:
+            for member in tar:
+                work.add(member)
+            work.finish()
+        finally:
+            work.close()
     return work.bytes
 
 
-class _Unpacking:
+class _Unpacking(Placing):
     """One tar on its way into one folder."""
 
-    def __init__(self, folder: str, whiteouts: Whiteouts) -> None:
-        self.bytes = 0
-        self._whiteouts = whiteouts
-        self._root = os.open(folder, _FOLDER & ~os.O_NOFOLLOW)
-        self._folders: dict[bytes, int] = {}  # open parents, the longest unused one first
-        self._times: dict[bytes, int] = {}  # of folders, set when nothing is added any more
-        self._made: set[bytes] = set()  # what this layer brought: opaque spares it
-        self._owner = (os.geteuid(), os.getegid())
-        self._makers: dict[bytes, Callable[[Member, TarReader, int, bytes], None]] = {
-            FILE: self._file,
-            CONTIGUOUS: self._file,
-            GNU_SPARSE: self._file,
-            FOLDER: self._folder,
-            SYMLINK: self._symlink,
-            HARD_LINK: self._hard_link,
-            CHARACTER: self._node,
-            BLOCK_DEVICE: self._node,
-            FIFO: self._node,
-        }
+    def __init__(self, folder: str, tar: TarReader, below: Below, whiteouts: Whiteouts) -> None:
+        super().__init__(folder, tar, below, overlay=whiteouts is not Whiteouts.REMOVE)
+        self._opaque_name = OPAQUE_XATTRS[whiteouts is Whiteouts.OVERLAY_USER]
+        self._linked: Folder | None = None
 
     def close(self) -> None:
-        self._forget_folders()
-        os.close(self._root)
+        """Give the descriptors back, and take away what was only needed for hard links."""
+        if self._linked is not None:
+            os.close(self._linked.descriptor)
+            remove_tree(self._linked.path, dir_fd=self._tree.root.descriptor)
+        self._tree.close()
 
-    def add(self, member: Member, tar: TarReader) -> None:
-        path = _normal(member.name)
-        parent, _, name = path.rpartition(b"/")
-        if name.startswith(WHITEOUT):
-            self._whiteout(parent, name)
-            return
-        if parent.startswith(_PRIVATE):
-            return
-        maker = self._makers.get(member.type)
-        if maker is None:
-            raise BadArchive(f"{_shown(member.name)}: a member of type {member.type!r}")
-        if not name:
-            if member.type != FOLDER:
-                raise BadArchive("the root of the layer is not a folder")
-            self._dress(member, self._root, b".")
-            self._times[b""] = member.mtime_ns
-            return
-        maker(member, tar, self._parent(parent), name)
-        self._made.add(path)
-        if member.type == FOLDER:
-            self._times[path] = member.mtime_ns
+    def add(self, member: Member) -> None:
+        """One member. Raises BadArchive, OSError."""
+        try:
+            path = normal_name(member.name)
+            if WHITEOUT not in path or not self._marks(member, path):
+                self._place(member, path)
+        except ValueError as problem:
+            raise BadArchive(f"{shown(member.name)}: {problem}") from None
+        except NotADirectoryError:
+            raise BadArchive(f"{shown(member.name)}: a file is in the way") from None
+        except OSError as problem:
+            problem.filename = os.fsdecode(member.name)
+            raise
 
     def finish(self) -> None:
         """Times of folders, the deepest first: the rest would change them again."""
         for path in sorted(self._times, reverse=True):
-            when = self._times[path]
-            parent, _, name = path.rpartition(b"/")
-            try:
-                where = self._parent(parent) if path else self._root
-                os.utime(name or b".", ns=(when, when), dir_fd=where, follow_symlinks=False)
-            except FileNotFoundError:  # a later member has replaced it
-                continue
+            above, _, name = path.rpartition(b"/")
+            folder = self._tree.folder(above)
+            set_time(folder.descriptor, name or b".", self._times[path])
 
-    # The kinds of members.
+    # What is described elsewhere: in the layers below, or by aufs.
 
-    def _file(self, member: Member, tar: TarReader, parent: int, name: bytes) -> None:
-        descriptor = self._created(parent, name, member.mode & 0o777)
+    def _missing(self, folder: Folder, name: bytes) -> bytes | None:
+        """Make a folder as the layers below have it, or give a link of theirs."""
+        path, where = folder.below(name), folder.descriptor
+        info, hides = lstat(where, name), False
+        if info is not None:
+            if not (self._overlay and is_whiteout(info)):
+                raise NotADirectoryError(errno.ENOTDIR, "not a folder", os.fsdecode(name))
+            os.unlink(name, dir_fd=where)
+            hides = True
+        found = None if hides else self._below.find(path)
+        if found is None:
+            os.mkdir(name, 0o755, dir_fd=where)
+            plain = Member(name, FOLDER)
+            plain.mode, (plain.uid, plain.gid) = 0o755, self._owner
+            dress(plain, where, name, inherits=folder.special)
+            if hides:
+                os.setxattr(proc_path(where, name), self._opaque_name, b"y")
+            return None
         try:
-            if member.sparse is not None:
-                self._holed(member, tar, descriptor)
-            else:
-                for piece in tar.chunks():
-                    written = os.write(descriptor, piece)
-                    while written < len(piece):
-                        written += os.write(descriptor, piece[written:])
-                self.bytes += member.size
-            if (member.uid, member.gid) != self._owner:
-                os.fchown(descriptor, member.uid, member.gid)
-            if member.mode & ~0o777:
-                os.fchmod(descriptor, member.mode)
-            if member.xattrs:
-                _set_xattrs(member, f"/proc/self/fd/{descriptor}", follow=True)
-            os.utime(descriptor, ns=(member.mtime_ns, member.mtime_ns))
+            return self._as_below(found, folder, name)
         finally:
-            os.close(descriptor)
+            found.close()
 
-    def _created(self, parent: int, name: bytes, mode: int) -> int:
-        try:
-            return os.open(name, _NEW, mode, dir_fd=parent)
-        except FileExistsError:
-            self._remove(parent, name)
-            return os.open(name, _NEW, mode, dir_fd=parent)
+    def _as_below(self, found: Found, folder: Folder, name: bytes) -> bytes | None:
+        if stat.S_ISLNK(found.info.st_mode):
+            return os.readlink(found.name, dir_fd=found.folder)
+        if not stat.S_ISDIR(found.info.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder", os.fsdecode(name))
+        os.mkdir(name, 0o700, dir_fd=folder.descriptor)
+        like = member_of(name, FOLDER, found.info)
+        like.xattrs = xattrs_of(proc_path(found.folder, found.name))
+        dress(like, folder.descriptor, name, inherits=folder.special)
+        self._times[folder.below(name)] = like.mtime_ns
+        return None
 
-    def _holed(self, member: Member, tar: TarReader, descriptor: int) -> None:
-        assert member.sparse is not None
-        waiting = iter(member.sparse.pieces)
-        offset, left = next(waiting, (0, 0))
-        for piece in tar.chunks():
-            data = piece
-            while data:
-                while not left:
-                    offset, left = next(waiting, (-1, -1))
-                if left < 0:
-                    raise BadArchive(f"{_shown(member.name)}: more data than its map has room for")
-                written = os.pwrite(descriptor, data[:left], offset)
-                data, offset, left = data[written:], offset + written, left - written
-        os.ftruncate(descriptor, member.sparse.size)
-        self.bytes += member.sparse.size
+    def _link_target(self, member: Member) -> tuple[Folder, bytes]:
+        path = normal_name(member.linkname)
+        if path.startswith(_LINKED) and self._linked is not None:
+            return self._linked, _flat(path)
+        return super()._link_target(member)
 
-    def _folder(self, member: Member, _: TarReader, parent: int, name: bytes) -> None:
-        try:
-            os.mkdir(name, member.mode & 0o777, dir_fd=parent)
-        except FileExistsError:
-            if not stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
-                self._remove(parent, name)
-                os.mkdir(name, member.mode & 0o777, dir_fd=parent)
-        self._dress(member, parent, name)
-
-    def _symlink(self, member: Member, _: TarReader, parent: int, name: bytes) -> None:
-        if not member.linkname:
-            raise BadArchive(f"{_shown(member.name)}: a link to nothing")
-        self._placed(parent, name, lambda: os.symlink(member.linkname, name, dir_fd=parent))
-        os.chown(name, member.uid, member.gid, dir_fd=parent, follow_symlinks=False)
-        if member.xattrs:
-            _set_xattrs(member, _proc_path(parent, name), follow=False)
-        times = (member.mtime_ns, member.mtime_ns)
-        os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False)
-
-    def _hard_link(self, member: Member, _tar: TarReader, parent: int, name: bytes) -> None:
-        target = _normal(member.linkname)
-        folder, _, leaf = target.rpartition(b"/")
-        path = _normal(member.name)
-        if target == path:
-            return
-        try:
-            source = self._parent(folder, make=False)
-            os.stat(leaf or b".", dir_fd=source, follow_symlinks=False)
-        except (FileNotFoundError, NotADirectoryError):
-            raise BadArchive(
-                f"{_shown(member.name)} is a link to {_shown(member.linkname)}, which is not there"
-            ) from None
-        source = os.dup(source)  # the way to the new name may close it
-        try:
-            parent = self._parent(path.rpartition(b"/")[0])
-            self._placed(
-                parent,
-                name,
-                lambda: os.link(
-                    leaf, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False
-                ),
-            )
-        finally:
-            os.close(source)
-
-    def _node(self, member: Member, _: TarReader, parent: int, name: bytes) -> None:
-        kind = {CHARACTER: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK}.get(member.type, stat.S_IFIFO)
-        device = os.makedev(member.devmajor, member.devminor)
-        if kind == stat.S_IFCHR and device == 0 and self._whiteouts is not Whiteouts.REMOVE:
-            raise BadArchive(f"{_shown(member.name)}: a device 0:0 would be a whiteout")
-        make = kind | (member.mode & 0o777)
-        self._placed(parent, name, lambda: os.mknod(name, make, device, dir_fd=parent))
-        self._dress(member, parent, name)
-        times = (member.mtime_ns, member.mtime_ns)
-        os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False)
-
-    def _placed(self, parent: int, name: bytes, place: Callable[[], None]) -> None:
-        try:
-            place()
-        except FileExistsError:
-            self._remove(parent, name)
-            place()
-
-    def _dress(self, member: Member, parent: int, name: bytes) -> None:
-        """Owner, then mode (a change of owner takes setuid away), then attributes."""
-        os.chown(name, member.uid, member.gid, dir_fd=parent, follow_symlinks=False)
-        os.chmod(name, member.mode, dir_fd=parent)
-        if member.xattrs:
-            _set_xattrs(member, _proc_path(parent, name), follow=False)
+    def _keep_linked(self, member: Member, path: bytes) -> None:
+        """A file of aufs with several names: they follow as hard links to it."""
+        if self._linked is None:
+            root = self._tree.root.descriptor
+            name = b".hostkit-" + os.urandom(8).hex().encode()
+            os.mkdir(name, 0o700, dir_fd=root)
+            self._linked = Folder(os.open(name, OPEN_FOLDER, dir_fd=root), name)
+            if self._made is not None:
+                self._made.add(name)
+        self._tar.apart()
+        self._file(member, self._linked, _flat(path))
 
     # Whiteouts.
 
-    def _whiteout(self, folder: bytes, name: bytes) -> None:
-        if name == OPAQUE:
-            self._opaque(folder)
-            return
-        if name.startswith(_PRIVATE):
-            return
+    def _marks(self, member: Member, path: bytes) -> bool:
+        """Names that begin with `.wh.`; False when there are none."""
+        if path.startswith(_PRIVATE) and path != OPAQUE:
+            if path.startswith(_LINKED) and member.type in (FILE, CONTIGUOUS):
+                self._keep_linked(member, path)
+            return True
+        above, _, name = path.rpartition(b"/")
+        if (b"/" + above).find(b"/" + WHITEOUT) >= 0:
+            raise ValueError("in a folder that is named as a whiteout")
+        if not name.startswith(WHITEOUT):
+            return False
         hidden = name[len(WHITEOUT) :]
-        if hidden in (b"", b".", b".."):
-            raise BadArchive(f"{_shown(name)}: a whiteout of nothing")
-        path = folder + b"/" + hidden if folder else hidden
-        if self._whiteouts is Whiteouts.REMOVE:
-            try:
-                self._remove(self._parent(folder, make=False), hidden)
-            except (FileNotFoundError, NotADirectoryError):
-                return
-            return
-        parent = self._parent(folder)
-        self._made.discard(path)
-        self._placed(parent, hidden, lambda: os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=parent))
-
-    def _opaque(self, folder: bytes) -> None:
-        if self._whiteouts is not Whiteouts.REMOVE:
-            user = self._whiteouts is Whiteouts.OVERLAY_USER
-            name = _OPAQUE_XATTR_USER if user else _OPAQUE_XATTR
-            os.setxattr(self._parent(folder), name, b"y")
-            return
-        try:
-            parent = self._parent(folder, make=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        self._empty(parent, folder)
-
-    def _empty(self, parent: int, folder: bytes) -> None:
-        """Remove all below a folder that this layer did not bring."""
-        for name in os.listdir(parent):
-            entry = os.fsencode(name)
-            path = folder + b"/" + entry if folder else entry
-            if path not in self._made:
-                self._remove(parent, entry)
-            elif path in self._times:
-                inner = os.open(entry, _FOLDER, dir_fd=parent)
-                try:
-                    self._empty(inner, path)
-                finally:
-                    os.close(inner)
-
-    # The way to a folder.
-
-    def _parent(self, path: bytes, *, make: bool = True) -> int:
-        """A descriptor of a folder of the tree, made where it is missing."""
-        if not path:
-            return self._root
-        descriptor = self._folders.get(path)
-        if descriptor is None:
-            descriptor = self._walk(path.split(b"/"), make=make)
-            if len(self._folders) >= _OPEN_FOLDERS:
-                os.close(self._folders.pop(next(iter(self._folders))))
-            self._folders[path] = descriptor
-        return descriptor
-
-    def _walk(self, names: list[bytes], *, make: bool) -> int:
-        """Open a folder name by name; a link is resolved with our root as its root."""
-        way = [os.dup(self._root)]
-        pending = names[::-1]
-        links = 0
-        try:
-            while pending:
-                name = pending.pop()
-                if name in (b"", b"."):
-                    continue
-                if name == b"..":
-                    if len(way) > 1:
-                        os.close(way.pop())
-                    continue
-                try:
-                    way.append(self._step(way[-1], name, make=make))
-                except OSError as problem:
-                    if problem.errno not in (errno.ELOOP, errno.ENOTDIR):
-                        raise
-                    links += 1
-                    if links > _LINKS:
-                        raise
-                    pending.extend(_turned(way, name))
-            return way.pop()
-        finally:
-            for descriptor in way:
-                os.close(descriptor)
-
-    def _step(self, parent: int, name: bytes, *, make: bool) -> int:
-        try:
-            return os.open(name, _FOLDER, dir_fd=parent)
-        except FileNotFoundError:
-            if not make:
-                raise
-            os.mkdir(name, 0o755, dir_fd=parent)
-            return os.open(name, _FOLDER, dir_fd=parent)
-
-    def _remove(self, parent: int, name: bytes) -> None:
-        """Make room for another; a folder that goes takes the open ones below it along."""
-        try:
-            os.unlink(name, dir_fd=parent)
-        except (IsADirectoryError, PermissionError):
-            self._forget_folders(but=parent)
-            remove_tree(name, dir_fd=parent)
-
-    def _forget_folders(self, *, but: int = -1) -> None:
-        for path, descriptor in tuple(self._folders.items()):
-            if descriptor != but:
-                os.close(descriptor)
-                del self._folders[path]
-
-
-def _normal(name: bytes) -> bytes:
-    """A path below the root without `.`, `..` or empty parts. Raises BadArchive if it leaves."""
-    if b"//" not in name and b"." not in name and not name.startswith(b"/"):
-        return name.rstrip(b"/")
-    parts: list[bytes] = []
-    for part in name.split(b"/"):
-        if part in (b"", b"."):
-            continue
-        if part == b"..":
-            if not parts:
-                raise BadArchive(f"{_shown(name)} leads out of the layer")
-            parts.pop()
+        if name == OPAQUE:
+            self._opaque(above)
+        elif name.startswith(_PRIVATE):
+            pass
+        elif hidden in (b"", b".", b".."):
+            raise ValueError("a whiteout of nothing")
+        elif self._overlay:
+            self._hide(self._tree.folder(above, make=True), hidden)
         else:
-            parts.append(part)
-    return b"/".join(parts)
+            self._delete(above, hidden)
+        return True
 
-
-def _turned(way: list[int], name: bytes) -> list[bytes]:
-    """The names that a link on the way stands for, the last first; an absolute one starts anew."""
-    try:
-        target = os.readlink(name, dir_fd=way[-1])
-    except OSError:  # not a link: a file that stands in the way
-        raise NotADirectoryError(errno.ENOTDIR, "not a folder", os.fsdecode(name)) from None
-    if target.startswith(b"/"):
-        while len(way) > 1:
-            os.close(way.pop())
-    return target.split(b"/")[::-1]
-
-
-def _set_xattrs(member: Member, path: str | bytes, *, follow: bool) -> None:
-    """Attributes of overlayfs itself are never taken from a tar: they redirect lookups."""
-    for key, value in member.xattrs.items():
-        if key.startswith((b"trusted.overlay.", b"user.overlay.")):
-            continue
+    def _hide(self, folder: Folder, name: bytes) -> None:
+        where = folder.descriptor
         try:
-            os.setxattr(path, key, value, follow_symlinks=follow)
+            os.mknod(name, stat.S_IFCHR, 0, dir_fd=where)
+        except FileExistsError:
+            info = os.stat(name, dir_fd=where, follow_symlinks=False)
+            if stat.S_ISDIR(info.st_mode):
+                os.setxattr(proc_path(where, name), self._opaque_name, b"y")
+
+    def _delete(self, above: bytes, name: bytes) -> None:
+        try:
+            folder = self._tree.folder(above)
         except OSError as problem:
-            # As other engines do: user attributes are a nicety, capabilities are not.
-            if problem.errno != errno.ENOTSUP or not key.startswith(b"user."):
+            if problem.errno not in NO_WAY:
                 raise
+            return
+        info = lstat(folder.descriptor, name)
+        if info is None or self._made is None:
+            return
+        if folder.below(name) not in self._made:
+            self._remove(folder, name)
+        elif stat.S_ISDIR(info.st_mode):
+            self._empty(folder.below(name))
+
+    def _opaque(self, path: bytes) -> None:
+        if self._overlay:
+            folder = self._tree.folder(path, make=True)
+            if folder.path:
+                os.setxattr(folder.descriptor, self._opaque_name, b"y")
+                return
+            for name in self._below.names(b""):  # overlayfs has no opaque root
+                self._hide(folder, name)
+            return
+        try:
+            path = self._tree.folder(path).path
+        except OSError as problem:
+            if problem.errno not in NO_WAY:
+                raise
+        else:
+            self._empty(path)
+
+    def _empty(self, path: bytes) -> None:
+        """Remove all in a folder that this layer did not bring."""
+        if self._made is None:
+            return
+        pending = [path]
+        while pending:
+            inner = self._tree.folder(pending.pop())
+            for word in os.listdir(inner.descriptor):
+                name = os.fsencode(word)
+                info = lstat(inner.descriptor, name)
+                if inner.below(name) not in self._made:
+                    self._remove(inner, name)
+                elif info is not None and stat.S_ISDIR(info.st_mode):
+                    pending.append(inner.below(name))
 
 
-def _proc_path(parent: int, name: bytes) -> bytes:
-    """A path for calls that take no descriptor of a folder."""
-    return b"/proc/self/fd/%d/%s" % (parent, name)
-
-
-def _shown(name: bytes) -> str:
-    return repr(name.decode("utf-8", "replace"))
+def _flat(path: bytes) -> bytes:
+    return path[len(_LINKED) :].replace(b"/", b"_")

@@ -141,8 +141,6 @@ def parse_header(block: bytes) -> Member:
             if block[508:512] == b"tar\0":  # star: two times lie behind a shorter prefix
                 prefix = prefix[:131]
             member.name = prefix.partition(b"\0")[0] + b"/" + name
-    if kind == FILE and member.name.endswith(b"/"):
-        member.type = FOLDER  # V7 wrote folders so
     return member
 
 

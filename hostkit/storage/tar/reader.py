@@ -12,6 +12,8 @@ from hostkit.storage.errors import BadArchive
 from hostkit.storage.tar import sparse
 from hostkit.storage.tar.member import (
     BLOCK,
+    FILE,
+    FOLDER,
     GNU_LABEL,
     GNU_LINK,
     GNU_NAME,
@@ -127,6 +129,7 @@ class TarReader:
         self._padding = 0
         self._ended = False
         self._begun = False  # the recorder knows of the content
+        self._apart = False
         self._defaults: dict[bytes, bytes] = {}  # of pax, for all members that follow
 
     @property
@@ -147,6 +150,10 @@ class TarReader:
         """Told by who unpacks: the content of an earlier member is not in the tree any more."""
         if self._recorder is not None:
             self._recorder.replaced()
+
+    def apart(self) -> None:
+        """Told by who unpacks: this content will not be in the tree under its name."""
+        self._apart = True
 
     def chunks(self) -> Iterable[bytes | memoryview]:
         """The content of the current member; each piece is good until the next one."""
@@ -187,7 +194,9 @@ class TarReader:
 
     def _begin(self) -> None:
         member = self._member
-        if self._recorder is None or self._begun or member is None or member.sparse is not None:
+        if self._recorder is None or self._begun or self._apart:
+            return
+        if member is None or member.sparse is not None:
             return
         self._flush()
         self._begun = True
@@ -268,12 +277,14 @@ class TarReader:
         if len(name) > limits.name or len(link) > limits.name:
             raise self._bad("a name longer than any path")
         self._guarded(refuse_impossible, member)
+        if name[-1:] == b"/" and member.type == FILE:
+            member.type = FOLDER  # V7 wrote folders so
         if member.type in HEADER_ONLY:
             member.size = 0
         size = member.size if member.sparse is None else member.sparse.size
         if size > limits.size:
             raise self._bad(f"a file of {size} bytes")
-        self._member = member
+        self._member, self._apart = member, False
         self._left = member.size
         self._padding = -member.size % BLOCK
         if not member.size and self._recorder is not None:
