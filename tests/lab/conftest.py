@@ -62,14 +62,10 @@ def disks() -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All here is marked `lab`; the tests of a file that share a guest share a worker."""
+    """All here is marked `lab`."""
     for item in items:
-        if HERE not in item.path.parents:
-            continue
-        if item.get_closest_marker("lab") is None:
+        if HERE in item.path.parents and item.get_closest_marker("lab") is None:
             item.add_marker(pytest.mark.lab)
-        if GUEST in item.path.parents and not INSIDE:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.hookimpl(tryfirst=True)

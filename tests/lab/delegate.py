@@ -70,7 +70,7 @@ def run_in_guest(
         inside.REPORTS: str(reports),
         DISKS: " ".join(f"/dev/ubd{letter}" for letter in "abcdefgh"[:disks]),
     }
-    argv = [*command, *plain, *map(_plain_id, items)]
+    argv = [*command, *plain, *(item.nodeid for item in items)]
     try:
         done = guest.start(*argv, cwd=str(ROOT), environment=environment).wait(timeout)
         said = (done.stdout + done.stderr).decode(errors="replace")
@@ -80,21 +80,13 @@ def run_in_guest(
     return _completed(items, _read(config, reports), reason)
 
 
-def _plain_id(item: pytest.Item) -> str:
-    """The node id without what xdist puts behind it."""
-    group = item.get_closest_marker("xdist_group")
-    return item.nodeid.removesuffix(f"@{group.args[0]}") if group else item.nodeid
-
-
 def _completed(
     items: Sequence[pytest.Item], found: dict[str, list[pytest.TestReport]], reason: str
 ) -> dict[str, list[pytest.TestReport]]:
-    """Reports by our own node ids; a test that was not finished failed, the first says why."""
+    """All reports; a test that was not finished failed, and the first of them says why."""
     complete: dict[str, list[pytest.TestReport]] = {}
     for item in items:
-        reports = found.get(_plain_id(item), [])
-        for report in reports:
-            report.nodeid = item.nodeid
+        reports = found.get(item.nodeid, [])
         if not any(report.when == "teardown" for report in reports):
             reports.append(_report(item, "failed", reason))
             reason = "the guest had ended before"
