@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from hostkit import plugins
 from hostkit.cli import changes, common
@@ -205,12 +205,12 @@ def advice(root: str) -> "Advice":
     """What the drivers say of this host, with the root where it is."""
     from hostkit.diagnosis.advise import advise
     from hostkit.facts.dataroot import PLACE, Place
-    from hostkit.facts.fact import Facts
+    from hostkit.facts.fact import Fact, Facts
     from hostkit.facts.target import TARGET, Target
-    from hostkit.host.answer import Known
+    from hostkit.host.answer import Answer, Known
     from hostkit.host.local import LocalHost
 
-    given = {
+    given: dict[Fact[Any], Answer[Any]] = {
         TARGET: Known(Target("hostkit"), "hostkit"),
         PLACE: Known(Place(root, "--root"), "--root"),
     }

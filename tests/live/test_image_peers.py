@@ -186,7 +186,7 @@ def test_a_data_root_of_docker_is_read_and_not_changed(host: SickHost, driver: s
     listed = said(host, "image", "ls", *root)
     assert listed["driver"] == driver
     assert {one["id"]: one["names"] for one in listed["images"]}[image] == ["base:1", "x/app:2"]
-    assert [one["containers"] for one in listed["images"] if one["id"] == image][0]
+    assert next(one["containers"] for one in listed["images"] if one["id"] == image)
     done = host.hostkit("storage", "check", *root, "--format", "json")
     assert json.loads(done.stdout)["issues"] == [], done.stdout
     assert "metadata.db" in json.loads(done.stdout)["engine"]

@@ -7,6 +7,7 @@ before they are written, and a layer that several images share is written once.
 
 import json
 from collections.abc import Callable, Sequence
+from typing import BinaryIO
 
 from hostkit.storage import digest
 from hostkit.storage.image import oci
@@ -124,7 +125,7 @@ def save_oci(store: ImageStore, wanted: Sequence[Wanted], sink: Sink, tell: Tell
     writing.close()
 
 
-def export(store: ImageStore, image: Image, sink: Sink) -> None:
+def export(store: ImageStore, image: Image, sink: BinaryIO) -> None:
     """The files of an image, all layers laid over each other, as one tar."""
     chain = image.config.chain()
     if not chain:

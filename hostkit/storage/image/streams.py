@@ -6,7 +6,7 @@ import lzma
 import os
 import zlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import BinaryIO, Protocol, cast
 
 import zstandard
 
@@ -149,7 +149,8 @@ def unpacked(source: Source) -> Source:
         return _Guarded("gzip", gunzipped(headed))
     if head.startswith(_ZSTD):
         opener = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-        return _Guarded("zstd", opener.stream_reader(headed, CHUNK, read_across_frames=True))
+        reader = opener.stream_reader(cast("BinaryIO", headed), CHUNK, read_across_frames=True)
+        return _Guarded("zstd", reader)
     if head.startswith(_XZ):
         return _Guarded("xz", _Blocks(headed, lambda: lzma.LZMADecompressor(memlimit=_LZMA_MEMORY)))
     if head.startswith(_BZIP2):
