@@ -188,11 +188,23 @@ def judged(
 
 
 def test_what_is_vital_is_an_error_and_names_it() -> None:
-    (found,) = judged(config("VETH", "MEMCG"), "6.1.0", V2)
+    (found,) = judged(config("VETH", "NET_NS"), "6.1.0", V2)
     assert isinstance(found, Finding)
     assert found.severity is Severity.ERROR
     assert "VETH" in found.summary
     assert len(found.evidence) == 2
+
+
+@pytest.mark.parametrize(
+    ("engine", "severity"), [("docker", Severity.WARNING), ("kubernetes", Severity.ERROR)]
+)
+def test_a_kernel_without_cpusets_runs_docker_and_no_kubelet(
+    engine: str, severity: Severity
+) -> None:
+    # dockerd 20.10: "Unable to find cpuset controller", and it starts.
+    (found,) = judged(config("CPUSETS"), "6.1.0", V2, engine)
+    assert isinstance(found, Finding)
+    assert found.severity is severity
 
 
 def test_what_is_optional_is_only_worth_knowing() -> None:

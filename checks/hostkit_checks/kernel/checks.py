@@ -211,12 +211,10 @@ def kernel_config(facts: Facts) -> Iterator[Outcome]:
     if engine == "docker" and daemon and daemon.text("firewall-backend") == "nftables":
         engine = DOCKER_ON_NFTABLES
     missing = tuple(lacking(config.value, kernel, version, engine))
-    vital = [need for need in missing if need.vital]
-    other = [need for need in missing if not need.vital]
-    if vital:
-        yield _lacks(vital, config.source, Severity.ERROR)
-    if other:
-        yield _lacks(other, config.source, Severity.INFO)
+    for severity in Severity:
+        needs = [need for need in missing if need.without is severity]
+        if needs:
+            yield _lacks(needs, config.source, severity)
     if not missing:
         yield Passed(f"{config.source} has everything")
 
@@ -225,7 +223,7 @@ def _lacks(needs: Iterable[Need], source: str, severity: Severity) -> Finding:
     listed = list(needs)
     names = ", ".join(need.symbols[0] for need in listed[:4])
     more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""  # noqa: PLR2004 - as shown
-    without = "without" if severity is Severity.ERROR else "without the optional"
+    without = "without the optional" if severity is Severity.INFO else "without"
     return Finding(
         problem="kernel-config-missing-features",
         severity=severity,

@@ -7,6 +7,7 @@ packet filter (xtables) and the new one (nf_tables) both give.
 
 from collections.abc import Iterator
 
+from hostkit.diagnosis.finding import Severity
 from hostkit.facts.cgroups import CgroupVersion
 from hostkit.facts.kernel import KernelRelease
 from hostkit.facts.kernelconfig import KernelConfig
@@ -17,12 +18,13 @@ class Need(NamedTuple):
     """A feature: any one of `symbols` will do. `gives`: what is lost without it.
 
     `since` and `before` bound the upstream versions that have such a symbol. `cgroups`:
-    asked only where these versions are in use. `vital`: containers do not start without.
+    asked only where these versions are in use. `without`: how bad its absence is; ERROR where
+    containers do not start.
     """
 
     symbols: tuple[str, ...]
     gives: str
-    vital: bool = True
+    without: Severity = Severity.ERROR
     since: str = ""
     before: str = ""
     cgroups: tuple[CgroupVersion, ...] = ()
@@ -36,6 +38,8 @@ _V2 = (CgroupVersion.V2,)
 DOCKER_ON_NFTABLES = "docker on nftables"
 _FIREWALL = ("docker", DOCKER_ON_NFTABLES, "podman")  # hostkit run can do without a bridge
 _NODE = ("kubernetes",)
+_ENGINES = (*_FIREWALL, "hostkit")
+_WORSE, _LESS = Severity.WARNING, Severity.INFO
 
 NEEDS: tuple[Need, ...] = (
     Need(("NAMESPACES",), "namespaces"),
@@ -44,9 +48,13 @@ NEEDS: tuple[Need, ...] = (
     Need(("IPC_NS",), "shared memory of the container's own"),
     Need(("UTS_NS",), "a host name of the container's own"),
     Need(("CGROUPS",), "control groups"),
-    Need(("MEMCG",), "memory limits"),
-    Need(("CGROUP_SCHED",), "CPU shares"),
-    Need(("CPUSETS",), "pinning to CPUs"),
+    # dockerd warns of each and starts containers; the kubelet does not start.
+    Need(("MEMCG",), "memory limits", engines=_NODE),
+    Need(("MEMCG",), "memory limits", _WORSE, engines=_ENGINES),
+    Need(("CGROUP_SCHED",), "CPU shares", engines=_NODE),
+    Need(("CGROUP_SCHED",), "CPU shares", _WORSE, engines=_ENGINES),
+    Need(("CPUSETS",), "pinning to CPUs", engines=_NODE),
+    Need(("CPUSETS",), "pinning to CPUs", _WORSE, engines=_ENGINES),
     # v2 has no such controllers: it accounts CPU time always, freezes with cgroup.freeze,
     # and guards devices with BPF programs.
     Need(("CGROUP_CPUACCT",), "CPU accounting of cgroup v1", cgroups=_V1),
@@ -76,21 +84,21 @@ NEEDS: tuple[Need, ...] = (
     Need(("PROC_FS",), "/proc", engines=_NODE),
     Need(("FAIR_GROUP_SCHED",), "CPU shares of pods", engines=_NODE),
     Need(("NETFILTER",), "a packet filter", engines=_NODE),
-    Need(("NETFILTER_XTABLES", "NF_TABLES"), "rules of kube-proxy", False, engines=_NODE),
-    Need(("NETFILTER_XT_MATCH_COMMENT", "NF_TABLES"), "rules with names", False, engines=_NODE),
+    Need(("NETFILTER_XTABLES", "NF_TABLES"), "rules of kube-proxy", _LESS, engines=_NODE),
+    Need(("NETFILTER_XT_MATCH_COMMENT", "NF_TABLES"), "rules with names", _LESS, engines=_NODE),
     Need(
         ("NETFILTER_XT_TARGET_REDIRECT", "IP_NF_TARGET_REDIRECT", "NFT_REDIR"),
         "redirected ports",
-        False,
+        _LESS,
         engines=_NODE,
     ),
-    Need(("KEYS",), "key rings of the container's own", vital=False),
-    Need(("BRIDGE_NETFILTER",), "icc=false between containers", vital=False, engines=_FIREWALL),
-    Need(("CGROUP_PIDS",), "limits on processes (--pids-limit)", vital=False, since="4.3"),
-    Need(("CFS_BANDWIDTH",), "limits on CPU time (--cpus)", vital=False),
-    Need(("BLK_CGROUP",), "limits on disk traffic", vital=False),
-    Need(("SECCOMP_FILTER",), "the filter of system calls", vital=False),
-    Need(("USER_NS",), "user namespaces (rootless, userns-remap)", vital=False),
+    Need(("KEYS",), "key rings of the container's own", without=_LESS),
+    Need(("BRIDGE_NETFILTER",), "icc=false between containers", without=_LESS, engines=_FIREWALL),
+    Need(("CGROUP_PIDS",), "limits on processes (--pids-limit)", without=_LESS, since="4.3"),
+    Need(("CFS_BANDWIDTH",), "limits on CPU time (--cpus)", without=_LESS),
+    Need(("BLK_CGROUP",), "limits on disk traffic", without=_LESS),
+    Need(("SECCOMP_FILTER",), "the filter of system calls", without=_LESS),
+    Need(("USER_NS",), "user namespaces (rootless, userns-remap)", without=_LESS),
 )
 
 
