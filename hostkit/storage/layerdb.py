@@ -8,17 +8,15 @@ layer/filestore.go)
 """
 
 import fcntl
-import gzip
 import os
 import re
-import zlib
 from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from hostkit import files
 from hostkit.storage import digest
-from hostkit.storage.compression import gunzipped
+from hostkit.storage.compression import GZIP_DAMAGE, gunzipped
 from hostkit.storage.digest import chain_id, hex_of
 from hostkit.storage.errors import Damaged, NoSuchLayer, ReadOnlyStore, StorageError
 from hostkit.value import NamedTuple
@@ -141,7 +139,7 @@ class LayerNames:
                 yield split
         except FileNotFoundError as problem:
             raise Damaged(f"layer {chain}: {problem.filename} is gone") from None
-        except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
+        except GZIP_DAMAGE as problem:
             raise Damaged(f"layer {chain}: its {SPLIT} is damaged: {problem}") from None
 
     def place(self, chain: str) -> str:

@@ -86,6 +86,11 @@ def familiar(name: str) -> str:
     domain, slash, path = name.partition("/")
     if not slash or not _is_domain(domain):
         domain, path = "", name.removeprefix(_LIBRARY)
+    _refuse_invalid(name, domain, path)
+    return f"{domain}/{path}" if domain else path
+
+
+def _refuse_invalid(name: str, domain: str, path: str) -> None:
     if len(name) > _MOST:
         raise _refused(name, f"a name has at most {_MOST} characters")
     if domain and not re.fullmatch(_DOMAIN, domain):
@@ -94,9 +99,10 @@ def familiar(name: str) -> str:
         raise _refused(name, "capital letters are for tags only")
     if not re.fullmatch(_PATH, path):
         raise _refused(name, "use a-z 0-9, with . _ - inside and / between parts")
+    if name == "sha256":
+        raise _refused(name, "it begins an id")
     if not domain and re.fullmatch(_HEX64, path):
         raise _refused(name, "64 hex digits are an image's id")
-    return f"{domain}/{path}" if domain else path
 
 
 def id_prefix(text: str) -> str:

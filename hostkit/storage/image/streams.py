@@ -4,14 +4,14 @@
 import bz2
 import lzma
 import os
-import zlib
 from collections.abc import Callable
 from typing import BinaryIO, Protocol, cast
 
 import zstandard
 
-from hostkit.storage.compression import gunzipped
+from hostkit.storage.compression import GZIP_DAMAGE, gunzipped
 from hostkit.storage.errors import BadArchive, StorageError
+from hostkit.storage.image.zstdframes import ZstdFrames
 from hostkit.storage.tar.reader import CHUNK, Source
 
 _GZIP = b"\x1f\x8b"
@@ -125,7 +125,7 @@ class _Guarded:
     def read(self, size: int, /) -> bytes:
         try:
             return self._unpacking.read(size)
-        except (zstandard.ZstdError, lzma.LZMAError, zlib.error, EOFError) as problem:
+        except (*GZIP_DAMAGE, zstandard.ZstdError, lzma.LZMAError) as problem:
             raise BadArchive(f"the {self._kind} stream is damaged: {problem}") from None
         except OSError as problem:
             if problem.errno is not None:
@@ -149,7 +149,8 @@ def unpacked(source: Source) -> Source:
         return _Guarded("gzip", gunzipped(headed))
     if head.startswith(_ZSTD):
         opener = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-        reader = opener.stream_reader(cast("BinaryIO", headed), CHUNK, read_across_frames=True)
+        frames = cast("BinaryIO", ZstdFrames(headed))
+        reader = opener.stream_reader(frames, CHUNK, read_across_frames=True)
         return _Guarded("zstd", reader)
     if head.startswith(_XZ):
         return _Guarded("xz", _Blocks(headed, lambda: lzma.LZMADecompressor(memlimit=_LZMA_MEMORY)))
