@@ -56,6 +56,14 @@ class Below:
                 return Found(os.dup(descriptor), name, info)
         return None
 
+    def info(self, path: bytes) -> os.stat_result | None:
+        """The same, when only what it is is asked."""
+        found = self.find(path)
+        if found is None:
+            return None
+        found.close()
+        return found.info
+
     def names(self, path: bytes) -> set[bytes]:
         """What is in a folder, without what is hidden. Raises OSError."""
         seen, hidden = set[bytes](), set[bytes]()
