@@ -4,6 +4,7 @@
 What is written depends on the members alone, so the same tree gives the same bytes.
 """
 
+from struct import Struct
 from typing import Protocol
 
 from hostkit.storage.tar.member import (
@@ -21,6 +22,8 @@ _NAME, _PREFIX, _LINK = 100, 155, 100
 _SMALL = 0o7777777  # what seven octal digits hold
 _LARGE = 0o77777777777
 _RECORD = 20 * BLOCK
+# name mode uid gid size mtime checksum type link magic (owner's names) devices prefix
+_packed = Struct("100s7sx7sx7sx11sx11sx8sc100s8s64x16s155s12x").pack
 
 
 class Sink(Protocol):
@@ -68,45 +71,74 @@ class TarWriter:
 
 def header(member: Member) -> tuple[bytes, dict[bytes, bytes]]:
     """The ustar block, and what only a pax header can say."""
-    records = {XATTR_PREFIX + key: value for key, value in member.xattrs.items()}
-    prefix, name = _split_name(member.name)
-    if not _plain(member.name) or len(name) > _NAME:
-        records[b"path"] = member.name
-        prefix, name = b"", name[:_NAME]
-    link = member.linkname
-    if not _plain(link) or len(link) > _LINK:
+    records: dict[bytes, bytes] = {}
+    prefix, name, link = b"", member.name, member.linkname
+    if not name.isascii() or len(name) > _NAME:
+        prefix, name = _fitted(name, records)
+    if not link.isascii() or len(link) > _LINK:
         records[b"linkpath"] = link
         link = link[:_LINK]
+    if records:
+        _say_charset(records)
     seconds, fraction = divmod(member.mtime_ns, NS)
     if fraction or not 0 <= seconds <= _LARGE:
         records[b"mtime"] = _pax_time(member.mtime_ns)
-    fields = [
-        name.ljust(_NAME, b"\0"),
-        b"%07o\0" % member.mode,
-        _octal(member.uid, _SMALL, b"uid", records),
-        _octal(member.gid, _SMALL, b"gid", records),
-        _octal(member.size, _LARGE, b"size", records),
-        b"%011o\0" % min(max(seconds, 0), _LARGE),
+        seconds = min(max(seconds, 0), _LARGE)
+    for key, value in member.xattrs.items():
+        records[XATTR_PREFIX + key.replace(b"%", b"%25").replace(b"=", b"%3D")] = value
+    block = _packed(
+        name,
+        b"%07o" % member.mode,
+        b"%07o" % _small(member.uid, b"uid", records),
+        b"%07o" % _small(member.gid, b"gid", records),
+        b"%011o" % _size(member.size, records),
+        b"%011o" % seconds,
         b"        ",
         member.type,
-        link.ljust(_LINK, b"\0"),
+        link,
         b"ustar\x0000",
-        bytes(64),
-    ]
+        _devices(member),
+        prefix,
+    )
+    return b"%s%06o\0 %s" % (block[:148], sum(block), block[156:]), records
+
+
+def _fitted(name: bytes, records: dict[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Prefix and name as ustar has them; what does not fit, or is not ASCII, goes into pax."""
+    prefix, rest = _split_name(name)
+    if name.isascii() and len(rest) <= _NAME:
+        return prefix, rest
+    records[b"path"] = name
+    return b"", name[:_NAME]
+
+
+def _say_charset(records: dict[bytes, bytes]) -> None:
+    """A pax header is UTF-8 unless it says that it is not."""
+    try:
+        for value in records.values():
+            value.decode()
+    except UnicodeDecodeError:
+        records[b"hdrcharset"] = b"BINARY"
+
+
+def _small(value: int, key: bytes, records: dict[bytes, bytes]) -> int:
+    if 0 <= value <= _SMALL:
+        return value
+    records[key] = b"%d" % value
+    return 0
+
+
+def _size(value: int, records: dict[bytes, bytes]) -> int:
+    if value <= _LARGE:
+        return value
+    records[b"size"] = b"%d" % value
+    return 0
+
+
+def _devices(member: Member) -> bytes:
     if member.type in (CHARACTER, BLOCK_DEVICE):
-        fields += [b"%07o\0" % member.devmajor, b"%07o\0" % member.devminor]
-    else:
-        fields.append(bytes(16))
-    fields += [prefix.ljust(_PREFIX, b"\0"), bytes(12)]
-    block = b"".join(fields)
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:], records
-
-
-def _octal(value: int, most: int, key: bytes, records: dict[bytes, bytes]) -> bytes:
-    if not 0 <= value <= most:
-        records[key] = b"%d" % value
-        value = 0
-    return b"%07o\0" % value if most == _SMALL else b"%011o\0" % value
+        return b"%07o\0%07o\0" % (member.devmajor, member.devminor)
+    return bytes(16)
 
 
 def _split_name(name: bytes) -> tuple[bytes, bytes]:
@@ -117,11 +149,6 @@ def _split_name(name: bytes) -> tuple[bytes, bytes]:
     if 0 < slash <= _PREFIX and len(name) - slash - 1 <= _NAME and slash < len(name) - 1:
         return name[:slash], name[slash + 1 :]
     return b"", name
-
-
-def _plain(name: bytes) -> bool:
-    """Old headers are read in whatever encoding; a pax header says UTF-8, and may hold any."""
-    return name.isascii()
 
 
 def _pax_time(ns: int) -> bytes:
