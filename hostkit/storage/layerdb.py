@@ -7,7 +7,6 @@ parent and size, and holds the tar-split from which its tar is put together agai
 layer/filestore.go)
 """
 
-import fcntl
 import os
 import re
 from collections.abc import Collection, Generator, Iterator
@@ -19,6 +18,7 @@ from hostkit.storage import digest
 from hostkit.storage.compression import GZIP_DAMAGE, gunzipped
 from hostkit.storage.digest import chain_id, hex_of
 from hostkit.storage.errors import Damaged, NoSuchLayer, ReadOnlyStore, StorageError
+from hostkit.storage.locking import locked
 from hostkit.value import NamedTuple
 
 _HEX = r"[0-9a-f]{64}"
@@ -149,13 +149,8 @@ class LayerNames:
     def locked(self, kind: int) -> Generator[None]:
         if self.read_only:
             raise ReadOnlyStore(f"{self._image} was opened to be read")
-        path = f"{self._image}/.hostkit.lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, kind)
+        with locked(f"{self._image}/.hostkit.lock", kind):
             yield
-        finally:
-            os.close(descriptor)
 
 
 def _line(path: str) -> str:

@@ -180,12 +180,12 @@ class LayerStore(LayerNames):
                 keep = self._closure({*needed(), *self.stood_on()})
                 gone = [layer for layer in self._children_first() if layer.chain_id not in keep]
                 gone = [layer for layer in gone if not self._is_foreign(layer.cache_id)]
-                for layer in gone:
-                    self._remove(layer.chain_id)
                 for name in self.unfinished():
                     remove_tree(f"{self.staging}/{name}")
-                for orphan in self.orphans():
-                    self._remove_orphan(orphan)
+                for orphan in self.orphans():  # which may stand on layers that go now
+                    self._remove_tree(orphan)
+                for layer in gone:
+                    self._remove(layer.chain_id)
         except BlockingIOError:
             return [], "somebody is adding layers"
         return [layer.chain_id for layer in gone], ""
@@ -267,13 +267,11 @@ class LayerStore(LayerNames):
         aside = f"{self.staging}/{layer.cache_id}-removing"
         os.rename(self.place(chain), aside)
         files.sync_folder(f"{self.folder}/sha256")
-        try:
-            self.driver.remove(layer.cache_id)
-        except NoSuchLayer:
-            pass  # gone before its name, by a crash or another program
+        self._remove_tree(layer.cache_id)
         remove_tree(aside)
 
-    def _remove_orphan(self, layer: str) -> None:
+    def _remove_tree(self, layer: str) -> None:
+        """One that somebody reads at this moment is left for the next sweep."""
         try:
             self.driver.remove(layer)
         except (LayerInUse, NoSuchLayer):

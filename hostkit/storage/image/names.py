@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 
 from hostkit import files
@@ -12,6 +13,7 @@ from hostkit.storage.image import fields, reference
 from hostkit.storage.image.reference import Reference
 
 NAMES_LIMIT = 64 << 20  # bytes of repositories.json
+_TEMPORARY = r"\..+\.[0-9a-f]{8}\.tmp"  # as `files.write_atomic` names them
 
 
 def parse_names(data: bytes) -> dict[Reference, str]:
@@ -57,3 +59,17 @@ def containers_of(root: str, driver: str, image: str) -> Iterator[str]:
                 yield name
         except (FileNotFoundError, NotADirectoryError, ValueError):
             continue
+
+
+def cut_short(image: str, content: str, metadata: str) -> list[str]:
+    """What changes that were killed have left in the folders of images."""
+    images = os.listdir(metadata)
+    folders = [image, content, *(f"{metadata}/{name}" for name in images)]
+    found = [
+        f"{folder}/{name}"
+        for folder in folders
+        for name in os.listdir(folder)
+        if re.fullmatch(_TEMPORARY, name)
+    ]
+    there = set(os.listdir(content))
+    return [*found, *(f"{metadata}/{name}" for name in images if name not in there)]

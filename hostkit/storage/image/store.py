@@ -10,7 +10,6 @@ An image is put after its layers and taken away before them, so a crash between 
 layers that `collect` takes away, never an image without its layers.
 """
 
-import fcntl
 import os
 import re
 from collections.abc import Generator, Iterable, Iterator
@@ -22,9 +21,16 @@ from hostkit.storage.errors import Damaged, NoSuchLayer, ReadOnlyStore, StorageE
 from hostkit.storage.image import config as configs
 from hostkit.storage.image import reference
 from hostkit.storage.image.config import ImageConfig, parse_config
-from hostkit.storage.image.names import NAMES_LIMIT, containers_of, names_json, parse_names
+from hostkit.storage.image.names import (
+    NAMES_LIMIT,
+    containers_of,
+    cut_short,
+    names_json,
+    parse_names,
+)
 from hostkit.storage.image.reference import Reference
 from hostkit.storage.layerstore import LayerStore
+from hostkit.storage.locking import locked
 from hostkit.system.tree import remove_tree
 from hostkit.value import NamedTuple
 
@@ -222,7 +228,10 @@ class ImageStore:
 
     def collect(self) -> tuple[list[str], list[str]]:
         """Take away what no image and no container needs: (layers, leftovers of crashes)."""
-        leftovers = [*self.layers.unfinished(), *self.layers.orphans()]
+        leftovers = [*self.layers.unfinished(), *self.layers.orphans(), *self._temporary()]
+        with self._changing():
+            for path in self._temporary():
+                remove_tree(path)
         swept, _ = self._swept(wait=True)
         return swept, leftovers
 
@@ -340,6 +349,10 @@ class ImageStore:
         needed = found.names or self.children(found.id) or self.users(found)
         return None if needed else found
 
+    def _temporary(self) -> list[str]:
+        """What a change that was killed has left; nobody changes while we have the lock."""
+        return cut_short(self.folder, self._content, self._metadata)
+
     def _swept(self, *, wait: bool) -> tuple[list[str], str]:
         return self.layers.sweep(self._needed, wait=wait)
 
@@ -369,13 +382,8 @@ class ImageStore:
     def _changing(self) -> Generator[None]:
         if self.read_only:
             raise ReadOnlyStore(f"{self.root} was opened to be read")
-        path = f"{self.folder}/.hostkit-images.lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with locked(f"{self.folder}/.hostkit-images.lock"):
             yield
-        finally:
-            os.close(descriptor)
 
 
 def _named(word: str, image: Image) -> Reference | None:
