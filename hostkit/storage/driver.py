@@ -90,6 +90,7 @@ class Mount(Protocol):
         kind: type[BaseException] | None,
         value: BaseException | None,
         trace: TracebackType | None,
+        /,
     ) -> None: ...
 
 

@@ -1,45 +1,40 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is the same in every driver: names, states, use and what a crash leaves.
 
-A driver gives the few operations that differ (`_make`, `_discard`, `_spec` ...). Each is
-called with the store locked and the layer's record written, so it may be killed anywhere:
-a layer in the phase `creating` or `removing` is discarded at the next opening. `_discard`
-must therefore cope with whatever part of a layer there is, also none.
+A driver gives the few operations that differ (`_make`, `_discard`, `_spec` ...). Each may be
+killed anywhere: a layer in the phase `creating` or `removing` that no process has for itself
+is discarded by `recover`, which who opens a store to write calls. `_discard` must therefore
+cope with whatever part of a layer there is, also none.
 """
 
-import errno
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO, Self
+from contextlib import AbstractContextManager, nullcontext
+from typing import BinaryIO
 
 from hostkit.storage import treediff
-from hostkit.storage.driver import Capabilities, Change, Issue, Layer, Mount, State, Usage
+from hostkit.storage.driver import Change, Issue, Layer, State, Usage
 from hostkit.storage.errors import (
+    Damaged,
     LayerExists,
     LayerInUse,
     NoSuchLayer,
     StorageError,
     WrongState,
 )
-from hostkit.storage.home import Hold, Home, Phase, Record, valid_id
+from hostkit.storage.home import HALF_DONE, WHOLE, Phase, Record, valid_id
+from hostkit.storage.mounting import MountingDriver
 from hostkit.storage.tar.reader import TarReader
 from hostkit.storage.unpack import Whiteouts, unpack
-from hostkit.system import mounts, syscalls
-from hostkit.system.mounts import Mountable
+from hostkit.system import syscalls
 
 
-class LayerDriver(ABC):
+class LayerDriver(MountingDriver):
     """The base of the drivers in this project; see `hostkit.storage.driver` for the contract."""
 
-    name: str
-    capabilities = Capabilities()
-
-    def __init__(self, root: str, *, read_only: bool = False) -> None:
-        self.home = f"{root}/{self.name}"
-        self.read_only = read_only
-        self._isolated = False
-        self._home = Home(self.home, read_only=read_only)
+    # Whether layers may be made and discarded beside one another; else one after the other.
+    side_by_side = False
 
     # What a driver must give.
 
@@ -52,26 +47,12 @@ class LayerDriver(ABC):
         """Take away whatever there is of the layer. May be called again."""
 
     @abstractmethod
-    def _spec(self, record: Record, *, read_only: bool) -> Mountable:
-        """How the layer is mounted; called by somebody who holds it."""
-
-    @abstractmethod
-    def _mount_point(self, layer: str) -> str:
-        """The folder that a layer is mounted on."""
-
-    @abstractmethod
     def usage(self, layer: str) -> Usage:
         """What a layer takes up by itself."""
 
-    def _foreign(self) -> Iterator[Record]:
-        """Layers of another engine that lie in the home, in the phase FOREIGN."""
-        return iter(())
-
-    def _acquire(self, record: Record) -> None:  # noqa: B027 - most drivers have nothing to do
-        """Before the first mount of a layer (a device is set up)."""
-
-    def _release(self, record: Record) -> None:  # noqa: B027 - most drivers have nothing to do
-        """After the last unmount of a layer (its device is taken away)."""
+    def _plan(self, record: Record) -> Record:
+        """The record of a layer to be made, with its `key` if that can be said before."""
+        return record
 
     def _flush(self, record: Record) -> None:  # noqa: ARG002 - a driver may flush one layer alone
         """Before a layer is committed: all of it is on the disk when this returns."""
@@ -80,10 +61,6 @@ class LayerDriver(ABC):
             syscalls.syncfs(descriptor)
         finally:
             os.close(descriptor)
-
-    def _root(self, mounted: str) -> str:
-        """Where the layer's tree begins below its mount point."""
-        return mounted
 
     # The life of a layer.
 
@@ -100,18 +77,16 @@ class LayerDriver(ABC):
         if size is not None and not self.capabilities.size_limit:
             raise StorageError(f"{self.name} cannot limit the size of a layer here")
         with self._home.changing():
-            self._forget_half_done(layer)
-            if self.exists(layer):
-                raise LayerExists(f"there is a layer {layer} already")
+            self._free_name(layer)
             if parent is not None and self._lookup(parent).phase is Phase.ACTIVE:
                 raise WrongState(f"layer {parent} is not committed, so none can stand on it")
-            self._home.put(record)
-            try:
-                made = self._make(record)
-                self._home.put(made._replace(phase=Phase.ACTIVE))
-            except BaseException:
-                self._take_away(record)
-                raise
+            record = self._plan(record)
+            with self._home.begin(record) as mark, self._beside():
+                try:
+                    self._home.settle(record, self._make(record), mark)
+                except BaseException:
+                    self._abandon(record)
+                    raise
 
     def commit(self, layer: str) -> None:
         """Make a layer immutable; when this returns it outlives a power cut."""
@@ -119,20 +94,36 @@ class LayerDriver(ABC):
             record = self._own(layer, Phase.ACTIVE)
             if record.read_write:
                 raise WrongState(f"layer {layer} is a container's; its diff can be committed")
-            with self._claim(layer):
-                self._flush(record)
-                self._home.put(record._replace(phase=Phase.COMMITTED))
+            with self._home.claim(layer):
+                self._let_go(record)
+                with self._beside():
+                    self._flush(record)
+                self._home.advance(record, Phase.COMMITTED)
 
     def remove(self, layer: str) -> None:
         """Remove a layer that nobody uses and nothing stands on."""
         with self._home.changing():
+            record = self._removable(layer)
+            children = self._home.children(layer)
+            if children:
+                raise LayerInUse(f"layer {children[0]} stands on {layer}")
+            with self._home.claim(layer):
+                self._let_go(record)
+                if record.phase is not Phase.REMOVING:
+                    self._home.advance(record, Phase.REMOVING)
+                with self._beside():
+                    self._take_away(record)
+
+    def _removable(self, layer: str) -> Record:
+        try:
             record = self._home.record(layer)
-            child = next((one.id for one in self._home.records() if one.parent == layer), None)
-            if child is not None:
-                raise LayerInUse(f"layer {child} stands on {layer}")
-            with self._claim(layer):
-                self._home.put(record._replace(phase=Phase.REMOVING))
-                self._take_away(record)
+        except NoSuchLayer:
+            if self._foreign_layer(layer) is None:
+                raise
+            raise WrongState(f"layer {layer} is another engine's, which can remove it") from None
+        if record.phase is Phase.CREATING:
+            raise NoSuchLayer(f"there is no layer {layer} in {self.home}")
+        return record
 
     def exists(self, layer: str) -> bool:
         """Whether there is such a layer."""
@@ -147,8 +138,8 @@ class LayerDriver(ABC):
         return _layer(self._lookup(layer))
 
     def layers(self) -> Iterator[Layer]:
-        """Every layer, parents before children."""
-        found = {one.id: one for one in self._home.records() if one.phase in _WHOLE}
+        """Every layer, parents before children; what is damaged is for `check` to name."""
+        found = {one.id: one for one in self._readable()}
         for one in self._foreign():
             found.setdefault(one.id, one)
         told: set[str] = set()
@@ -161,76 +152,14 @@ class LayerDriver(ABC):
                 at = found[at].parent
             yield from (_layer(found[one]) for one in reversed(chain))
 
-    # Use.
-
-    def hold(self, layer: str) -> Mount:
-        """Keep a layer from being removed, without mounting it."""
-        with self._home.changing():
-            self._lookup(layer)
-            return self._home.hold(layer)
-
-    def mount_spec(self, layer: str, *, read_only: bool = False) -> Mountable:
-        """How somebody who holds the layer mounts it in a namespace of his own."""
-        record = self._lookup(layer)
-        return self._spec(record, read_only=read_only or record.phase is not Phase.ACTIVE)
-
-    def mount(self, layer: str, *, read_only: bool = False) -> Mount:
-        """Mount a layer in this mount namespace; a committed one is always read-only."""
-        with self._home.changing():
-            record = self._lookup(layer)
-            read_only = read_only or record.phase is not Phase.ACTIVE
-            if not read_only and self._home.used_elsewhere(layer):
-                raise LayerInUse(f"layer {layer} is mounted in another mount namespace")
-            holds = [self._home.hold(layer)]
+    def _readable(self) -> Iterator[Record]:
+        for layer in self._home.ids(*WHOLE):
             try:
-                holds.append(self._home.hold(layer, scope=mounts.mount_namespace()))
-                path = self._mounted(record, read_only=read_only)
-            except BaseException:
-                for hold in holds:
-                    hold.close()
-                raise
-        return _Mounted(self, record, self._root(path), holds)
-
-    def _mounted(self, record: Record, *, read_only: bool) -> str:
-        path = self._mount_point(record.id)
-        if not mounts.is_mounted(path):
-            self._isolate()
-            os.makedirs(path, mode=0o700, exist_ok=True)
-            self._acquire(record)
-            try:
-                self._spec(record, read_only=read_only).apply(path)
-            except BaseException:
-                self._release(record)
-                os.rmdir(path)
-                raise
-        return path
-
-    def unused(self, record: Record) -> None:
-        """Unmount a layer if no one in this namespace uses it any more; for a mount's end."""
-        with self._home.changing():
-            try:
-                self._home.claim(record.id, scope=mounts.mount_namespace()).close()
-            except LayerInUse:
-                return
-            self._unmounted(record)
-
-    def _unmounted(self, record: Record) -> None:
-        path = self._mount_point(record.id)
-        mounts.unmount(path)
-        try:
-            os.rmdir(path)  # takes the copies of it in other namespaces along (Linux 3.18)
-        except FileNotFoundError:
-            pass
-        if not self._home.used_elsewhere(record.id):
-            self._release(record)
-
-    def _isolate(self) -> None:
-        """Keep the mounts to come from spreading to every other namespace."""
-        if self._isolated or not mounts.is_shared(self.home):
-            return
-        syscalls.mount(self.home, self.home, "", syscalls.MS_BIND)
-        syscalls.mount("none", self.home, "", syscalls.MS_PRIVATE)
-        self._isolated = True
+                record = self._home.record(layer)
+            except (NoSuchLayer, Damaged):
+                continue
+            if record.phase in WHOLE:
+                yield record
 
     # Differences: by comparing the mounted trees, where a driver knows no better way.
 
@@ -274,123 +203,116 @@ class LayerDriver(ABC):
     def check(self) -> Iterator[Issue]:
         """What is wrong with the store; changes nothing."""
         known = {layer.id for layer in self.layers()}
-        for record in self._home.records():
-            if record.phase not in _WHOLE:
-                text = f"{record.phase.value} it was cut short"
-                yield Issue("layer-half-done", record.id, text, "finish taking it away")
-            if record.parent is not None and record.parent not in known:
-                yield Issue(
-                    "layer-parent-missing", record.id, f"its parent {record.parent} is gone"
-                )
+        for layer in self._home.ids():
+            try:
+                record = self._home.record(layer)
+            except NoSuchLayer:
+                continue
+            except Damaged as problem:
+                yield Issue("layer-record-damaged", layer, problem.message, self._mending(layer))
+                continue
+            if record.phase in HALF_DONE:
+                if not self._at_work(layer):
+                    text = f"{record.phase.value} it was cut short"
+                    yield Issue("layer-half-done", layer, text, "finish taking it away")
+            elif record.parent is not None and record.parent not in known:
+                yield Issue("layer-parent-missing", layer, f"its parent {record.parent} is gone")
+
+    def _at_work(self, layer: str) -> bool:
+        """Whether somebody makes or removes a layer at this moment."""
+        try:
+            self._home.hold(layer).close()
+        except LayerInUse:
+            return True
+        return False
+
+    def _mending(self, layer: str) -> str:
+        """How a damaged record would be mended."""
+        if self._foreign_layer(layer) is None:
+            return "forget it: nothing of the layer is there"
+        return "write it anew from the layer's folder, as a committed layer"
 
     def repair(self, issue: Issue) -> None:
         """Do what the issue's `repair` says."""
         if issue.code == "layer-half-done":
             self.cleanup()
+        elif issue.code == "layer-record-damaged":
+            with self._home.changing():
+                seen = self._foreign_layer(issue.subject)
+                if seen is None:
+                    self._home.drop(issue.subject)
+                else:
+                    self._home.drop(issue.subject)
+                    self._home.put(seen._replace(phase=Phase.COMMITTED))
         else:
             raise StorageError(f"{issue.subject}: {issue.text}", "this cannot be mended by itself")
+
+    def recover(self) -> None:
+        """What killed processes left is taken away; what cannot be now is `check`'s to name.
+
+        For who opens a store to write: where nothing was left it costs three empty folders.
+        """
+        with self._home.changing():
+            left = self._home.ids(*HALF_DONE) or any(not live for _, _, live in self._home.uses())
+        if left:
+            try:
+                self.cleanup()
+            except (OSError, StorageError):
+                return
 
     def cleanup(self) -> None:
         """Unmount what nobody uses any more and finish what was cut short."""
         with self._home.changing():
-            for record in tuple(self._home.records()):
+            for layer, scope, live in tuple(self._home.uses()):
+                if not live:
+                    self._sweep(layer, scope)
+            for layer in self._home.ids(*HALF_DONE):
                 try:
-                    scope = mounts.mount_namespace()
-                    with self._claim(record.id), self._home.claim(record.id, scope=scope):
-                        self._unmounted(record)
-                        if record.phase not in _WHOLE:
+                    record = self._home.record(layer)
+                    with self._home.claim(layer):
+                        if record.phase in HALF_DONE:
+                            self._let_go(record)
                             self._take_away(record)
-                except LayerInUse:
+                except (LayerInUse, NoSuchLayer):
                     continue
-            self._home.sweep_holds()
-
-    def close(self) -> None:
-        """Give back what the open store itself has."""
-        if self._isolated:
-            self._isolated = False
-            try:
-                syscalls.umount(self.home)
-            except OSError as problem:  # another process has layers mounted below
-                if problem.errno != errno.EBUSY:
-                    raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     # Small words.
 
-    def _lookup(self, layer: str) -> Record:
-        """Our record of a layer, or what another engine left. Raises NoSuchLayer."""
+    def _free_name(self, layer: str) -> None:
+        """Raises LayerExists; what a crash left under the name is taken away."""
         try:
             record = self._home.record(layer)
         except NoSuchLayer:
-            for one in self._foreign():
-                if one.id == layer:
-                    return one
-            raise
-        if record.phase not in _WHOLE:
-            raise NoSuchLayer(f"there is no layer {layer} in {self.home}")
-        return record
-
-    def _forget_half_done(self, layer: str) -> None:
-        """What a crash left under a name that is wanted again."""
-        try:
-            record = self._home.record(layer)
-        except NoSuchLayer:
-            return
-        if record.phase not in _WHOLE:
-            self._take_away(record)
+            if self._foreign_layer(layer) is None:
+                return
+        else:
+            if record.phase in HALF_DONE:
+                with self._home.claim(layer):
+                    self._let_go(record)
+                    self._take_away(record)
+                return
+        raise LayerExists(f"there is a layer {layer} already")
 
     def _own(self, layer: str, phase: Phase) -> Record:
-        record = self._home.record(layer)
+        record = self._lookup(layer)
         if record.phase is not phase:
             raise WrongState(f"layer {layer} is {record.phase.value}, not {phase.value}")
         return record
 
-    def _claim(self, layer: str) -> Hold:
-        try:
-            return self._home.claim(layer)
-        except LayerInUse:
-            raise LayerInUse(
-                f"layer {layer} is in use", "a container or another hostkit has it"
-            ) from None
+    def _beside(self) -> AbstractContextManager[None]:
+        """Long work: others may come in, if the driver can have that."""
+        return self._home.paused() if self.side_by_side else nullcontext()
 
     def _take_away(self, record: Record) -> None:
         self._discard(record)
         self._home.drop(record.id)
 
-
-class _Mounted:
-    """One use of a mounted layer."""
-
-    def __init__(self, driver: LayerDriver, record: Record, path: str, holds: list[Hold]) -> None:
-        self.path = path
-        self._driver = driver
-        self._record = record
-        self._holds = holds
-
-    def close(self) -> None:
-        """Give it back; the last user unmounts."""
-        if self._holds:
-            held, scoped = self._holds
-            self._holds = []
-            scoped.close()
-            try:
-                self._driver.unused(self._record)
-            finally:
-                held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-_WHOLE = (Phase.ACTIVE, Phase.COMMITTED)
+    def _abandon(self, record: Record) -> None:
+        """Take away a layer that could not be made; what cannot be now is for `recover`."""
+        try:
+            self._take_away(record)
+        except (OSError, StorageError):
+            return
 
 
 def _layer(record: Record) -> Layer:

@@ -31,6 +31,23 @@ _CANNOT = (
 )
 
 
+def can_share(folder: str) -> bool:
+    """Whether files of a folder can share their blocks until one is written."""
+    flags = os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC
+    opened: list[int] = []
+    try:
+        opened.append(os.open(folder, flags, 0o600))
+        opened.append(os.open(folder, flags, 0o600))
+        os.write(opened[0], b"x")
+        fcntl.ioctl(opened[1], _FICLONE, opened[0])
+    except OSError:  # also: Linux before 3.11 has no files without a name
+        return False
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    return True
+
+
 def copy_content(source: int, target: int, size: int) -> None:
     """Copy `size` bytes between two descriptors, sharing blocks or keeping holes.
 

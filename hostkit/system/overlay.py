@@ -4,7 +4,11 @@
 mount(2) takes one page of options and the kernel cuts a longer string without a word: at a
 colon that mounts a wrong tree. So, in this order: absolute paths while they fit; paths
 relative to a common folder, which hold more than 128 of Docker's short links; and one
-`lowerdir+` a layer through the new mount API (Linux 6.7), to the kernel's own limit of 500.
+`lowerdir+` a layer through the new mount API (Linux 6.7), to the kernel's own limit of 500,
+also relative: a value there has 255 bytes at most.
+
+A common folder with `:`, `,` or a backslash in its name is always gone into: kernels differ in
+how these are to be escaped.
 """
 
 import errno
@@ -33,9 +37,10 @@ class OverlaySpec(NamedTuple):
         """Mount it. Raises OSError: E2BIG when this kernel cannot take so many layers."""
         if len(self.lower) > MOST_LOWER:
             raise OSError(errno.E2BIG, f"{len(self.lower)} layers, the kernel takes 500", target)
+        target = os.path.abspath(target)  # we may go into another folder
         flags = self.flags | (0 if self.upper else syscalls.MS_RDONLY)
         absolute = self._data(self.base + "/")
-        if len(os.fsencode(absolute)) <= MOUNT_DATA_LIMIT:
+        if len(os.fsencode(absolute)) <= MOUNT_DATA_LIMIT and not _special(self.base):
             syscalls.mount("overlay", target, "overlay", flags, absolute)
             return
         relative = self._data("")
@@ -43,8 +48,8 @@ class OverlaySpec(NamedTuple):
             _in_folder(
                 self.base, lambda: syscalls.mount("overlay", target, "overlay", flags, relative)
             )
-            return
-        self._layer_by_layer(target, flags)
+        else:
+            _in_folder(self.base, lambda: self._layer_by_layer(target, flags))
 
     def _data(self, prefix: str) -> str:
         words = ["lowerdir=" + ":".join(_escaped(prefix + one) for one in self.lower)]
@@ -64,10 +69,10 @@ class OverlaySpec(NamedTuple):
             raise
         try:
             for one in self.lower:
-                self._configure(context, target, "lowerdir+", f"{self.base}/{one}")
+                self._configure(context, target, "lowerdir+", one)
             if self.upper:
-                self._configure(context, target, "upperdir", f"{self.base}/{self.upper}")
-                self._configure(context, target, "workdir", f"{self.base}/{self.work}")
+                self._configure(context, target, "upperdir", self.upper)
+                self._configure(context, target, "workdir", self.work)
             for option in self.options:
                 key, _, value = option.partition("=")
                 self._configure(context, target, key, value or None)
@@ -98,16 +103,20 @@ def _escaped(path: str) -> str:
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
+def _special(path: str) -> bool:
+    return any(mark in path for mark in ":,\\")
+
+
 def _in_folder(folder: str, act: Callable[[], None]) -> None:
     """Call `act` with another working folder, without moving the other threads of the process."""
-    failed: list[OSError] = []
+    failed: list[BaseException] = []
 
     def moved() -> None:
         try:
             syscalls.unshare(syscalls.CLONE_FS)
             os.chdir(folder)
             act()
-        except OSError as problem:
+        except BaseException as problem:  # noqa: BLE001 - raised again by who waits
             failed.append(problem)
 
     thread = threading.Thread(target=moved)

@@ -5,12 +5,14 @@ import errno
 import os
 import time
 
+from hostkit.system import mounts
 from hostkit.value import NamedTuple
 
 _TRIES = 5
 _WAIT_S = 0.1
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SECTOR = 512  # the unit of st_blocks, stat(2)
+_OPEN_AT_ONCE = 64  # folders of one way down; what is deeper is moved up
 Name = str | bytes
 
 
@@ -25,7 +27,8 @@ def remove_tree(name: Name, *, dir_fd: int | None = None) -> None:
     """Remove a file or a folder with all below it; nothing is no error.
 
     Follows no link and goes by descriptors, so a tree that is changed meanwhile cannot lead
-    it elsewhere. Raises OSError: EBUSY for a mount below that stays.
+    it elsewhere. Raises OSError: EBUSY, and removes nothing, when something is mounted in
+    it: a bind mount left there would lose files that are not the tree's.
     """
     for attempt in range(_TRIES):
         try:
@@ -48,46 +51,70 @@ def _remove(name: Name, dir_fd: int | None) -> None:
         descriptor = os.open(name, _FOLDER, dir_fd=dir_fd)
     else:
         return
-    # A stack of our own: a hostile tree is deeper than Python's, or than open files go.
     try:
+        _refuse_mounts(descriptor)
         _empty(descriptor)
     finally:
         os.close(descriptor)
     os.rmdir(name, dir_fd=dir_fd)
 
 
-def _empty(folder: int) -> None:
-    """Remove all below a folder; deep folders are first moved up, so depth costs nothing."""
-    while True:
-        below: list[str] = []
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    below.append(entry.name)
+def _refuse_mounts(folder: int) -> None:
+    path = os.readlink(f"/proc/self/fd/{folder}")
+    inside = mounts.points_below(path)
+    if inside:
+        raise OSError(errno.EBUSY, f"{inside[-1]!r} is mounted in it", path)
+
+
+def _empty(top: int) -> None:
+    """Remove all below a folder, without Python's recursion: a hostile tree is deeper."""
+    way: list[tuple[int, str, list[str]]] = [(top, "", _without_files(top))]
+    try:
+        while way:
+            folder, name, pending = way[-1]
+            if pending:
+                below = pending.pop()
+                inner = os.open(below, _FOLDER, dir_fd=folder)
+                if len(way) > _OPEN_AT_ONCE:
+                    try:
+                        _lift(inner, top, below)
+                    finally:
+                        os.close(inner)
+                    os.rmdir(below, dir_fd=folder)
                 else:
-                    os.unlink(entry.name, dir_fd=folder)
-        if not below:
-            return
-        for name in below:
-            inner = os.open(name, _FOLDER, dir_fd=folder)
-            try:
-                _lift(inner, folder, name)
-            finally:
-                os.close(inner)
-            os.rmdir(name, dir_fd=folder)
+                    way.append((inner, below, _without_files(inner)))
+                continue
+            way.pop()
+            if way:
+                os.close(folder)
+                os.rmdir(name, dir_fd=way[-1][0])
+            else:
+                lifted = _without_files(top)  # from below what can be open at once
+                if lifted:
+                    way.append((top, "", lifted))
+    finally:
+        for folder, _, _ in way:
+            if folder != top:
+                os.close(folder)
+
+
+def _without_files(folder: int) -> list[str]:
+    """Remove the files of a folder; gives the folders in it."""
+    below: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                below.append(entry.name)
+            else:
+                os.unlink(entry.name, dir_fd=folder)
+    return below
 
 
 def _lift(inner: int, top: int, name: str) -> None:
     """Empty a folder of files and move its folders to the top."""
-    moved = 0
-    with os.scandir(inner) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                place = f".{name[:64]}.{moved}.{os.urandom(4).hex()}"
-                os.rename(entry.name, place, src_dir_fd=inner, dst_dir_fd=top)
-                moved += 1
-            else:
-                os.unlink(entry.name, dir_fd=inner)
+    for moved, below in enumerate(_without_files(inner)):
+        place = f".{name[:64]}.{moved}.{os.urandom(4).hex()}"
+        os.rename(below, place, src_dir_fd=inner, dst_dir_fd=top)
 
 
 def tree_usage(path: str) -> Usage:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 def _open(root: str, options: Mapping[str, str], read_only: bool) -> "StorageDriver":
     from hostkit_drivers.overlay2.driver import Overlay2  # noqa: PLC0415 - a preflight only judges
 
-    return Overlay2(root, options, read_only=read_only)
+    driver = Overlay2(root, options, read_only=read_only)
+    if not read_only:
+        driver.recover()
+    return driver
 
 
 PLUGIN = DriverPlugin(DRIVER_API, "overlay2", "Overlay file system", fitness, "overlay2", _open)

@@ -12,183 +12,281 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-from hostkit import files
+from hostkit.storage import options as sizes
 from hostkit.storage import treediff
 from hostkit.storage.driver import Capabilities, Change, Issue, Usage
-from hostkit.storage.errors import Damaged
+from hostkit.storage.errors import Damaged, StorageError, Unsupported
 from hostkit.storage.home import Phase, Record
 from hostkit.storage.lifecycle import LayerDriver
 from hostkit.storage.options import refuse_unknown
 from hostkit.storage.tar.reader import TarReader
 from hostkit.storage.unpack import Whiteouts, unpack
+from hostkit.system import mounts, quota
 from hostkit.system.mounts import Mountable, MountSpec
 from hostkit.system.overlay import MOST_LOWER, OverlaySpec
 from hostkit.system.syscalls import MS_BIND, MS_RDONLY
 from hostkit.system.tree import remove_tree, tree_usage
+from hostkit_drivers.overlay2 import checkup, trial
+from hostkit_drivers.overlay2.links import Links
 
 _LINK_BYTES = 16  # 26 letters, as Docker's
-_LOWER_LIMIT = 1 << 16
-_PARAMETERS = "/sys/module/overlay/parameters"
-# Each would put into an upper folder what only this mount understands.
-_OFF = ("index", "metacopy", "redirect_dir")
+_SIZE = "overlay2.size"
+_NAMES = {"ext2": "extfs", "ext3": "extfs", "ext4": "extfs"}  # as `docker info` says it
+# Their one journal has what was done before on the disk with what was done after.
+_IN_ORDER = ("ext3", "ext4", "xfs")
+_FIRST_PROJECT = 1 << 20  # away from the numbers of administrators and of Docker
 
 
 class Overlay2(LayerDriver):
     """Layers are folders: cheap to make, and containers of one image share its page cache."""
 
     name = "overlay2"
+    side_by_side = True
 
     def __init__(
         self, root: str, options: Mapping[str, str] | None = None, *, read_only: bool = False
     ) -> None:
-        refuse_unknown(self.name, options or {}, ())
+        """Raises Unsupported where overlayfs does not work, having tried."""
+        given = options or {}
+        refuse_unknown(self.name, given, (_SIZE,))
+        self._default_size = sizes.size(given[_SIZE]) if _SIZE in given else None
         super().__init__(root, read_only=read_only)
-        self.capabilities = Capabilities(
-            native_diff=True, shares_page_cache=True, max_depth=MOST_LOWER
-        )
+        self._links = Links(self.home, read_only=read_only)
+        self._tried: trial.Trial | None = None
+        self._quota = False
         if not read_only:
             os.makedirs(f"{self.home}/l", mode=0o700, exist_ok=True)
+            with self._home.changing():
+                self._tried = trial.attempt(f"{self.home}/.hostkit/trial")
+            self._in_order = mounts.holding(self.home).fstype in _IN_ORDER
+            self._quota = quota.available(self.home)
+        if self._default_size is not None and not self._quota and not read_only:
+            held = mounts.holding(self.home)
+            raise Unsupported(
+                f"{_SIZE} needs project quotas, which {held.fstype} at {held.point} does not keep",
+                "mount it with pquota (xfs) or prjquota (ext4)",
+            )
+        self._options = self._tried.options if self._tried else trial.options()
+        self._user = self._tried.user if self._tried else trial.in_user_namespace()
+        self.capabilities = Capabilities(
+            native_diff=self._tried is None or self._tried.native_diff,
+            shares_page_cache=True,
+            size_limit=self._quota,
+            max_depth=MOST_LOWER,
+        )
+
+    def _plan(self, record: Record) -> Record:
+        short = base64.b32encode(os.urandom(_LINK_BYTES)).decode().rstrip("=")
+        size = record.size
+        if size is None and record.read_write:
+            size = self._default_size
+        project = f" {self._free_project()}" if size is not None else ""
+        return record._replace(key=short + project, size=size)
 
     def _make(self, record: Record) -> Record:
-        folder = self._folder(record.id)
-        short = base64.b32encode(os.urandom(_LINK_BYTES)).decode().rstrip("=")
+        folder = self._links.folder(record.id)
         os.mkdir(folder, 0o710)
+        if record.size is not None:
+            quota.limit(folder, _project(record), record.size)
         os.mkdir(f"{folder}/diff", 0o755)
         os.chmod(f"{folder}/diff", 0o755)  # noqa: S103 - what a root has, whatever the umask
-        os.symlink(f"../{record.id}/diff", f"{self.home}/l/{short}")
-        files.write_atomic(f"{folder}/link", short.encode())
+        lower: list[str] = []
         if record.parent is not None:
-            below = [f"l/{self._short(record.parent)}", *self._lower(record.parent)]
+            lower = self._with_below(record.parent)
             os.mkdir(f"{folder}/work", 0o700)
-            files.write_atomic(f"{folder}/lower", ":".join(below).encode())
-            _touch(f"{self._folder(record.parent)}/committed")
-        return record._replace(key=short)
+            _touch(f"{self._links.folder(record.parent)}/committed")
+        self._links.make(record.id, _short(record), lower)
+        if not self._in_order:
+            self._flush(record)
+        return record
 
     def _discard(self, record: Record) -> None:
-        folder = self._folder(record.id)
         try:
-            short = record.key or self._short(record.id)
-        except (OSError, Damaged):  # it never got that far
+            short = _short(record) or self._links.short(record.id)
+        except (OSError, Damaged):  # it never got that far; `check` names what it left in l/
             short = ""
         if short:
-            _unlink(f"{self.home}/l/{short}")
-        remove_tree(folder)
+            self._links.unlink(short)
+        remove_tree(self._links.folder(record.id))
 
     def _spec(self, record: Record, *, read_only: bool) -> Mountable:
-        lower = tuple(self._lower(record.id))
+        lower = tuple(self._lower(record))
         diff = f"{record.id}/diff"
         if not lower:
-            return MountSpec(f"{self.home}/{diff}", "", MS_BIND | (MS_RDONLY if read_only else 0))
-        options = tuple(f"{name}=off" for name in _OFF if os.path.exists(f"{_PARAMETERS}/{name}"))
+            flags = MS_BIND | (MS_RDONLY if read_only else 0)
+            return MountSpec(self._links.diff(record.id), "", flags)
         if read_only:
+            own = record.phase is not Phase.FOREIGN
+            options = self._options if own else checkup.following(self._options)
             return OverlaySpec(self.home, (diff, *lower), options=options)
-        return OverlaySpec(self.home, lower, diff, f"{record.id}/work", options)
+        return OverlaySpec(self.home, lower, diff, f"{record.id}/work", self._options)
 
     def _mount_point(self, layer: str) -> str:
-        return f"{self._folder(layer)}/merged"
+        return f"{self._links.folder(layer)}/merged"
 
     def _foreign(self) -> Iterator[Record]:
-        own = {record.id for record in self._home.records()}
-        try:
-            names = sorted(os.listdir(self.home))
-        except FileNotFoundError:
-            return
-        shorts = {self._short_or_none(name): name for name in names}
-        for name in names:
-            if name in own or name in ("l", ".hostkit") or not os.path.isdir(self._folder(name)):
-                continue
-            lower = self._lower(name)
-            parent = shorts.get(lower[0].removeprefix("l/")) if lower else None
-            yield Record(name, parent, Phase.FOREIGN, read_write=False, size=None)
+        own = set(self._home.ids())
+        for name in self._links.folders():
+            if name not in own:
+                found = self._foreign_layer(name)
+                if found is not None:
+                    yield found
+
+    def _foreign_layer(self, layer: str) -> Record | None:
+        if not self._links.is_layer(layer):
+            return None
+        parent = self.told_parents.get(layer) or self._links.parent(layer)
+        return Record(layer, parent, Phase.FOREIGN, read_write=False, size=None)
 
     # Differences: the upper folder is one already.
 
     def changes(self, layer: str) -> Iterator[Change]:
         """What differs from the parent, sorted by path."""
-        return super().changes(layer)
+        with self.hold(layer):
+            record = self._lookup(layer)
+            if self._is_native(record):
+                yield from treediff.upper_changes(self._links.diff(layer), self._below(record))
+                return
+        yield from super().changes(layer)
 
     def diff(self, layer: str, sink: BinaryIO) -> None:
         """Write what differs from the parent as a layer tar."""
         with self.hold(layer):
-            treediff.write_upper(f"{self._folder(layer)}/diff", sink)
+            record = self._lookup(layer)
+            if self._is_native(record):
+                treediff.write_upper(self._links.diff(layer), sink, self._below(record))
+                return
+        super().diff(layer, sink)
+
+    def _is_native(self, record: Record) -> bool:
+        """Whether a layer's upper folder says all that differs.
+
+        Not where another engine's mount has put pointers into it, or this kernel would.
+        """
+        if not self.capabilities.native_diff:
+            return False
+        if record.phase is not Phase.FOREIGN:
+            return True
+        pointer = checkup.pointer_in(self._links.diff(record.id))
+        if pointer and self.read_only:
+            raise Unsupported(
+                f"layer {record.id} has {pointer}: parts of it lie in the layers below",
+                "it can only be read through a mount: open the store to be written",
+            )
+        return not pointer
 
     def apply_diff(self, layer: str, tar: TarReader) -> int:
         """Unpack a layer tar into the upper folder of an active layer."""
         record = self._own(layer, Phase.ACTIVE)
+        kind = Whiteouts.REMOVE
+        if record.parent is not None:
+            kind = Whiteouts.OVERLAY_USER if self._user else Whiteouts.OVERLAY
         with self.hold(layer):
-            kind = Whiteouts.OVERLAY if record.parent is not None else Whiteouts.REMOVE
-            return unpack(tar, f"{self._folder(layer)}/diff", kind)
+            return unpack(tar, self._links.diff(layer), kind)
 
     # The store as a whole.
 
     def usage(self, layer: str) -> Usage:
         """The upper folder."""
-        return tree_usage(f"{self._folder(self.info(layer).id)}/diff")
+        return tree_usage(self._links.diff(self.info(layer).id))
 
     def metadata(self, layer: str) -> Mapping[str, str]:
         """The folders, as `docker inspect` names them."""
-        folder = self._folder(self.info(layer).id)
+        record = self._lookup(layer)
+        folder = self._links.folder(layer)
         found = {"UpperDir": f"{folder}/diff", "MergedDir": f"{folder}/merged"}
-        lower = self._lower(layer)
-        if lower:
+        below = self._below(record)
+        if below:
             found["WorkDir"] = f"{folder}/work"
-            found["LowerDir"] = ":".join(os.path.realpath(f"{self.home}/{one}") for one in lower)
+            found["LowerDir"] = ":".join(below)
         return found
+
+    def status(self) -> list[tuple[str, str]]:
+        """What `docker info` shows of it."""
+        fstype = mounts.holding(self.home).fstype
+        types = self._tried is not None or trial.gives_types(self.home)
+        native = _word(self._tried.native_diff) if self._tried else "not tried"
+        return [
+            ("Backing Filesystem", _NAMES.get(fstype, fstype)),
+            ("Supports d_type", _word(types)),
+            ("Native Overlay Diff", native),
+            ("userxattr", _word(self._user)),
+        ]
 
     def check(self) -> Iterator[Issue]:
         """Short names that lead nowhere, as a power cut leaves them (moby issue 35747)."""
         yield from super().check()
-        for layer in self.layers():
-            folder = self._folder(layer.id)
-            try:
-                target = os.readlink(f"{self.home}/l/{self._short(layer.id)}")
-            except (OSError, Damaged) as problem:
-                yield Issue(
-                    "overlay2-link-broken", layer.id, str(problem), "make its short name anew"
-                )
-                continue
-            if target != f"../{layer.id}/diff":
-                yield Issue("overlay2-link-broken", layer.id, f"its short name leads to {target}")
-            if not os.path.isdir(f"{folder}/diff"):
-                yield Issue("overlay2-diff-missing", layer.id, f"{folder}/diff is not there")
+        yield from checkup.check(self._links, self._everything())
+
+    def repair(self, issue: Issue) -> None:
+        """Do what the issue's `repair` says."""
+        if not issue.code.startswith(checkup.PREFIX):
+            super().repair(issue)
+            return
+        with self._home.changing():
+            checkup.repair(self._links, issue, {one.id: one for one in self._everything()})
+
+    def _everything(self) -> list[Record]:
+        return [*self._readable(), *self._foreign()]
 
     # Small words.
 
-    def _folder(self, layer: str) -> str:
-        return f"{self.home}/{layer}"
-
-    def _short(self, layer: str) -> str:
-        path = f"{self._folder(layer)}/link"
-        short = files.read_bounded(path, 64)[0].decode("ascii", "replace")
-        if not short.isalnum():
-            raise Damaged(f"{path} is damaged: {short!r}", "see `hostkit storage check`")
-        return short
-
-    def _short_or_none(self, layer: str) -> str | None:
+    def _lower(self, record: Record) -> list[str]:
+        """The layers below as `l/SHORT`; from the records where a power cut took the file."""
         try:
-            return self._short(layer)
-        except (OSError, Damaged):
-            return None
+            found = self._links.lower(record.id)
+        except Damaged:
+            if record.parent is None:
+                raise
+            return self._with_below(record.parent)
+        if not found and record.parent is not None:
+            return self._with_below(record.parent)
+        return found
 
-    def _lower(self, layer: str) -> list[str]:
-        """The layers below as `l/SHORT`, nearest first."""
-        path = f"{self._folder(layer)}/lower"
-        try:
-            data, more = files.read_bounded(path, _LOWER_LIMIT)
-        except FileNotFoundError:
-            return []
-        names = data.decode("ascii", "replace").split(":")
-        if more or not all(name[:2] == "l/" and name[2:].isalnum() for name in names):
-            raise Damaged(f"{path} is damaged", "see `hostkit storage check`")
-        return names
+    def _with_below(self, layer: str) -> list[str]:
+        """A layer and those below it as `l/SHORT`."""
+        record = self._lookup(layer)
+        return [f"l/{_short(record) or self._links.short(layer)}", *self._lower(record)]
+
+    def _below(self, record: Record) -> list[str]:
+        """The folders of the layers below. Raises Damaged."""
+        found: list[str] = []
+        for name in self._lower(record):
+            owner = self._links.owner(name)
+            if owner is None:
+                raise Damaged(
+                    f"layer {record.id}: {name} leads nowhere",
+                    "`hostkit storage check` says what can be done",
+                )
+            found.append(self._links.diff(owner))
+        return found
+
+    def _free_project(self) -> int:
+        """A number for a quota that no layer has; called while `changing`."""
+        used = {_project(record) for record in self._home.records()}
+        for name in self._links.folders():
+            try:
+                used.add(quota.project(self._links.folder(name)))
+            except OSError:  # removed meanwhile
+                continue
+        free = max(used, default=0) + 1
+        if free >= 1 << 32:
+            raise StorageError("no number is left for another quota")
+        return max(free, _FIRST_PROJECT)
+
+
+def _short(record: Record) -> str:
+    return record.key.partition(" ")[0]
+
+
+def _project(record: Record) -> int:
+    number = record.key.partition(" ")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _word(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def _touch(path: str) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 def _open(root: str, options: Mapping[str, str], read_only: bool) -> "StorageDriver":
     from hostkit_drivers.vfs.driver import Vfs  # noqa: PLC0415 - a preflight only judges
 
-    return Vfs(root, options, read_only=read_only)
+    driver = Vfs(root, options, read_only=read_only)
+    if not read_only:
+        driver.recover()
+    return driver
 
 
 PLUGIN = DriverPlugin(DRIVER_API, "vfs", "Plain copies", fitness, "vfs", _open)
