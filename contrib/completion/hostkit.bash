@@ -10,9 +10,12 @@ _hostkit_names() {
 _hostkit() {
     local program=${COMP_WORDS[0]} command=${COMP_WORDS[1]-}
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local options="" takes="" given="" words=""
+    local options="" takes="" given="" words="" action=""
+    if [[ $command == image || $command == storage ]] && ((COMP_CWORD > 2)); then
+        [[ ${COMP_WORDS[2]} == -* ]] || action=${COMP_WORDS[2]}
+    fi
     if ((COMP_CWORD > 1)); then # the first column of the lines that describe options
-        options=$("$program" "$command" --help 2> /dev/null |
+        options=$("$program" "$command" ${action:+"$action"} --help 2> /dev/null |
             sed -n 's/^  \(-.*\)/\1/p' | sed 's/  .*//')
         [[ $before == -* ]] && takes=$(sed -n "s/^\(.*, \)*$before \(.*\)/\2/p" <<< "$options")
     fi
@@ -32,6 +35,11 @@ _hostkit() {
         words=$(_hostkit_names problems)
     elif [[ $command == list ]]; then
         words="checks problems"
+    elif [[ $command == image || $command == storage ]] && ((COMP_CWORD == 2)); then
+        words=$("$program" "$command" --help 2> /dev/null |
+            sed -n '/^actions:/,/^$/s/^  \([a-z]*\)  .*/\1/p')
+    elif [[ $action =~ ^(save|export|inspect|history|tag|rm)$ ]]; then
+        words=$("$program" image ls 2> /dev/null | awk 'NR > 2 { print $NF }' | grep -v '<none>')
     elif [[ $command == undo ]]; then
         words=$("$program" undo --list 2> /dev/null | awk '/^[0-9]/ { print $1 }')
     fi

@@ -93,6 +93,17 @@ def test_every_choice_of_an_option(shell: str, program: Path, command: str) -> N
             assert choices == {*one.choices}
 
 
+@pytest.mark.parametrize("command", ["image", "storage"])
+def test_actions_and_their_options(shell: str, program: Path, command: str) -> None:
+    known = import_module(f"hostkit.cli.{command}").ACTIONS
+    assert offered(shell, program, command, "") == {*known}
+    for action, entry in known.items():
+        listed: list[Action] = entry.options()._actions
+        long = {o for one in listed for o in one.option_strings if o.startswith("--")}
+        assert offered(shell, program, command, action, "--") == long
+        assert offered(shell, program, command, action, "--format", "") == {"text", "json"}
+
+
 def test_names_of_problems_and_checks(shell: str, program: Path) -> None:
     loaded = plugins.load((plugins.CHECKS_GROUP,))
     codes = set(loaded.catalogue().codes())
