@@ -39,6 +39,10 @@ class Copied(NamedTuple):
         """Whether something has not been touched since."""
         return self.begin_ns - _LAG_NS <= ctime_ns < self.end_ns - _LAG_NS
 
+    def excludes(self, ctime_ns: int) -> bool:
+        """Whether something surely has been touched since."""
+        return not self.begin_ns - _LAG_NS <= ctime_ns < self.end_ns + _LAG_NS
+
 
 class Entry(NamedTuple):
     """A difference found: `info` is what is there now, None for what is gone."""
@@ -252,7 +256,8 @@ class Comparison:
 
     def _has_new_name(self, was: os.stat_result, info: os.stat_result, *, same_inode: bool) -> bool:
         """A file of several names that was touched: one may be new, and must be a link to it."""
-        return same_inode or self._copied is not None or info.st_nlink > was.st_nlink
+        touched = self._copied is not None and self._copied.excludes(info.st_ctime_ns)
+        return same_inode or touched or info.st_nlink > was.st_nlink
 
     def _same_xattrs(self, name: bytes) -> bool:
         assert self.lower is not None
