@@ -90,15 +90,21 @@ def compare(layers: LayerStore, layer: StoredLayer, tar: Source) -> Compared:
 
 
 def _changes(layers: LayerStore, layer: StoredLayer, path: str) -> Iterator[Change]:
-    """What differs from the parent's tree, by the driver's own way where that is open."""
-    try:
-        yield from layers.driver.changes(layer.cache_id)
-    except ReadOnlyStore:
-        if layer.parent is None:
-            yield from treediff.changes(None, path)
+    """What differs from the parent's tree, by the driver's own way where it has one."""
+    parent = layers.get(layer.parent) if layer.parent is not None else None
+    below = parent.cache_id if parent is not None else None
+    if layers.driver.info(layer.cache_id).parent == below:  # vfs of Docker knows no parents
+        try:
+            yield from layers.driver.changes(layer.cache_id)
+        except ReadOnlyStore:
+            pass
+        else:
             return
-        with layers.mounted(layers.get(layer.parent)) as below:
-            yield from treediff.changes(below, path)
+    if parent is None:
+        yield from treediff.changes(None, path)
+        return
+    with layers.mounted(parent) as lower:
+        yield from treediff.changes(lower, path)
 
 
 class _Seen:
