@@ -191,8 +191,13 @@ class LayerStore(LayerNames):
         return [layer.chain_id for layer in gone], ""
 
     def orphans(self) -> list[str]:
-        """Our driver's layers that nothing names, children before parents."""
+        """Our driver's layers that nothing names, children before parents.
+
+        None as long as an entry is damaged: it may name any of them.
+        """
         named = {layer.cache_id for layer in self.layers()}
+        if len(named) < len(self.chains()):
+            return []
         for mount in self.containers().values():
             named.update(mount)
         found = [
