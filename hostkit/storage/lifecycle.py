@@ -263,7 +263,7 @@ class LayerDriver(MountingDriver):
     def cleanup(self) -> None:
         """Unmount what nobody uses any more and finish what was cut short."""
         with self._home.changing():
-            for layer, scope, live in tuple(self._home.uses()):
+            for layer, scope, live in sorted(self._home.uses(), reverse=True):  # the home last
                 if not live:
                     self._sweep(layer, scope)
             for layer in self._home.ids(*HALF_DONE):

@@ -221,12 +221,11 @@ class MountingDriver(ABC):
     def _unisolate(self) -> None:
         """Undo `_isolate`, if the home is mounted upon itself and nothing is below."""
         above = os.path.dirname(self.home)
-        if mounts.is_mounted(self.home) and os.stat(self.home).st_dev == os.stat(above).st_dev:
-            try:
-                syscalls.umount(self.home, syscalls.UMOUNT_NOFOLLOW)
-            except OSError as problem:
-                if problem.errno != errno.EBUSY:
-                    raise
+        if not mounts.is_mounted(self.home) or mounts.points_below(os.path.realpath(self.home)):
+            return
+        if os.stat(self.home).st_dev == os.stat(above).st_dev:
+            # It goes when the lock that we have on a file in it does.
+            syscalls.umount(self.home, syscalls.UMOUNT_NOFOLLOW | syscalls.MNT_DETACH)
 
     def close(self) -> None:
         """Give back what the open store itself has."""
