@@ -108,6 +108,14 @@ def mount_points() -> list[str]:
         return [_plain(line.split(b" ", 5)[4]) for line in table]
 
 
+def points_of(device: tuple[int, int]) -> list[str]:
+    """Where a block device is mounted in this namespace. Raises OSError."""
+    number = b"%d:%d" % device
+    with open("/proc/self/mountinfo", "rb") as table:
+        fields = [line.split(b" ", 5) for line in table]
+    return [_plain(line[4]) for line in fields if line[2] == number]
+
+
 def mount_namespace() -> str:
     """What tells this mount namespace from others, "mnt-4026531841"."""
     return os.readlink("/proc/self/ns/mnt").replace(":[", "-").rstrip("]")

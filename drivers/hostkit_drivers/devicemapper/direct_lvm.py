@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """devicemapper on a thin pool of LVM: the way out where overlay2 cannot serve."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from hostkit.facts.block import BLOCK_DEVICES, CONTENTS, BlockDevice, BlockDevices, Kind
 from hostkit.facts.fact import Facts
@@ -12,6 +13,9 @@ from hostkit.host.answer import Absent, Known, Unreadable
 from hostkit.storage import reasons
 from hostkit.storage.plugin import DRIVER_API, DriverPlugin
 from hostkit_drivers.devicemapper.common import common
+
+if TYPE_CHECKING:
+    from hostkit.storage.driver import StorageDriver
 
 # What Red Hat's docker-storage-setup asks for at least; less holds no image of weight.
 LEAST = 2 << 30
@@ -94,4 +98,12 @@ def _unused(facts: Facts, devices: BlockDevices) -> tuple[list[BlockDevice], Rea
     return [one for one in candidates if one.name not in taken and one.path not in used], None
 
 
-PLUGIN = DriverPlugin(DRIVER_API, "direct-lvm", "Device-mapper on an LVM thin pool", fitness)
+def _open(root: str, options: Mapping[str, str], read_only: bool) -> "StorageDriver":
+    from hostkit_drivers.devicemapper.driver import DeviceMapperDriver  # noqa: PLC0415 - a preflight only judges
+
+    return DeviceMapperDriver(root, options, read_only=read_only, direct=True)
+
+
+PLUGIN = DriverPlugin(
+    DRIVER_API, "direct-lvm", "Device-mapper on an LVM thin pool", fitness, "devicemapper", _open
+)

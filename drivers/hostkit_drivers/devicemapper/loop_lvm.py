@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """devicemapper on two sparse files: needs no set-up, and is not for production."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from hostkit.facts.fact import Facts
 from hostkit.facts.fitness import Fitness, Reason, Weight
 from hostkit.facts.loop import LOOP_SUPPORT
@@ -8,6 +11,9 @@ from hostkit.host.answer import Known
 from hostkit.storage import reasons
 from hostkit.storage.plugin import DRIVER_API, DriverPlugin
 from hostkit_drivers.devicemapper.common import common
+
+if TYPE_CHECKING:
+    from hostkit.storage.driver import StorageDriver
 
 
 def fitness(facts: Facts) -> Fitness:
@@ -34,4 +40,12 @@ def _loops(facts: Facts) -> Reason:
     return reasons.module(facts, "loop", "no-loop-devices")
 
 
-PLUGIN = DriverPlugin(DRIVER_API, "loop-lvm", "Device-mapper on loop files", fitness)
+def _open(root: str, options: Mapping[str, str], read_only: bool) -> "StorageDriver":
+    from hostkit_drivers.devicemapper.driver import DeviceMapperDriver  # noqa: PLC0415 - a preflight only judges
+
+    return DeviceMapperDriver(root, options, read_only=read_only, direct=False)
+
+
+PLUGIN = DriverPlugin(
+    DRIVER_API, "loop-lvm", "Device-mapper on loop files", fitness, "devicemapper", _open
+)
