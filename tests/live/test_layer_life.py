@@ -85,6 +85,13 @@ def fill(place: Path) -> None:
                 continue
 
 
+def until_it_is_full(driver: StorageDriver) -> None:
+    for number in range(10000):
+        driver.create(f"another{number}", "base")
+        with driver.mount(f"another{number}") as mounted:
+            write(f"{mounted.path}/etc/new", "x" * 70000)
+
+
 def nothing_is_left(root: Path, plugin: DriverPlugin) -> None:
     home = f"{root}/{plugin.name}"
     assert [point for point in mounts.mount_points() if point.startswith(f"{root}/")] == []
@@ -153,10 +160,7 @@ def test_a_full_disk_can_be_emptied_and_a_create_on_it_leaves_nothing(
             driver.create("rw", "base", read_write=True)
             fill(place)
             with pytest.raises(OSError, match="No space left"):
-                for number in range(10000):
-                    driver.create(f"another{number}", "base")
-                    with driver.mount(f"another{number}") as mounted:
-                        write(f"{mounted.path}/etc/new", "x" * 70000)
+                until_it_is_full(driver)
             for layer in reversed(list(driver.layers())):
                 driver.remove(layer.id)
             assert list(driver.check()) == []
@@ -439,7 +443,7 @@ def test_a_damaged_record_is_named_and_mended(plugin: DriverPlugin, tmp_path: Pa
             for damage in (b"", b"{", b'{"version": 9}', b"[]", b"\0" * 200, b"x" * 9999):
                 (own / "base").write_bytes(damage)
                 assert "next" in [layer.id for layer in driver.layers()]
-                with pytest.raises(Damaged, match="damaged|longer"):
+                with pytest.raises(Damaged, match=r"damaged|longer"):
                     driver.remove("base")
                 issues = {issue.code: issue for issue in driver.check()}
                 driver.repair(issues["layer-record-damaged"])
@@ -504,9 +508,8 @@ def test_the_wrong_state_is_said(plugin: DriverPlugin, tmp_path: Path) -> None:
                 driver.apply_diff("base", TarReader(io.BytesIO(b"")))
             with pytest.raises(NoSuchLayer):
                 driver.create("next", "nothing")
-            with driver.mount("base") as mounted:
-                with pytest.raises(OSError, match="Read-only"):
-                    write(f"{mounted.path}/new")
+            with driver.mount("base") as mounted, pytest.raises(OSError, match="Read-only"):
+                write(f"{mounted.path}/new")
             driver.remove("base")
         nothing_is_left(tmp_path, plugin)
 

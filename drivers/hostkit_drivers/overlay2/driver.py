@@ -182,7 +182,7 @@ class Overlay2(LayerDriver):
         if record.parent is not None:
             kind = Whiteouts.OVERLAY_USER if self._user else Whiteouts.OVERLAY
         with self.hold(layer):
-            return unpack(tar, self._links.diff(layer), kind)
+            return unpack(tar, self._links.diff(layer), kind, self._below(record))
 
     # The store as a whole.
 
