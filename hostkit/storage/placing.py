@@ -274,7 +274,7 @@ def _pour(descriptor: int, pieces: Iterable[bytes | memoryview], size: int) -> N
     """Write a content; long runs of zeros become holes."""
     at, hole = 0, False
     for piece in pieces:
-        if len(piece) < _HOLE:
+        if len(piece) < _HOLE:  # the usual file is one small piece
             _write(descriptor, piece, at)
             hole = False
         else:

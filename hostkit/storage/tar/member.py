@@ -26,6 +26,7 @@ _NEGATIVE = 0xFF
 _MOST_ID = (1 << 32) - 2  # -1 would mean "leave it", chown(2)
 _MOST_NS = ((1 << 63) - 1) * NS
 _MOST_DEVICE = (1 << 32) - 1
+_UNUSUAL = (b".", b"/", b"")  # beginnings of a path
 _SPARSE_PARTS = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
 # name mode uid gid size mtime checksum type link magic major minor prefix
 _fields = Struct("100s8s8s8s12s12s8sc100s6s66x8s8s155s12x").unpack
@@ -79,10 +80,14 @@ class Sparse:
 
 def checksum_is_right(block: bytes) -> bool:
     """Whether a header block has the sum that it says; some old tars summed signed bytes."""
-    # adler32 begins with the sum of the bytes modulo 65521, which 256 bytes never reach.
-    total = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
+    # adler32 begins with 1 and the sum of the bytes modulo 65521, which 256 bytes never reach.
     field = block[148:156]
-    total += 256 - ((adler32(field) & 0xFFFF) - 1)
+    total = (
+        (adler32(block[:256]) & 0xFFFF)
+        + (adler32(block[256:]) & 0xFFFF)
+        - (adler32(field) & 0xFFFF)
+        + 255  # the field counts as eight spaces
+    )
     try:
         stored = int(field.strip(b"\0 ") or b"0", 8)
     except ValueError:
@@ -218,17 +223,18 @@ def xattr_name(key: bytes) -> bytes:
     return name
 
 
+@lru_cache(8)  # who unpacks asks for the name that the recorder has asked for
 def normal_name(name: bytes) -> bytes:
     """A path below the root without `.`, `..` or empty parts. Raises ValueError if it leaves.
 
     >>> normal_name(b"./usr//bin/../lib/")
     b'usr/lib'
     """
-    if b"." not in name and b"//" not in name and name[:1] != b"/":
-        return name[:-1] if name[-1:] == b"/" else name
-    closed = b"/" + name + (b"" if name[-1:] == b"/" else b"/")
-    if b"/./" not in closed and b"/../" not in closed and b"//" not in closed:
-        return closed[1:-1]  # the dot is part of a word
+    path = name[2:] if name[:2] == b"./" else name
+    if path[-1:] == b"/":
+        path = path[:-1]
+    if b"/." not in path and b"//" not in path and path[:1] not in _UNUSUAL:
+        return path
     parts: list[bytes] = []
     for part in name.split(b"/"):
         if part == b"..":
@@ -252,7 +258,12 @@ def refuse_impossible(member: Member) -> None:
         raise ValueError(f"an owner {member.uid}:{member.gid}")
     if not -_MOST_NS <= member.mtime_ns <= _MOST_NS:
         raise ValueError("a time beyond all years")
+    if member.devmajor or member.devminor:
+        _refuse_device(member)
+    if member.xattrs and any(not key or b"\0" in key for key in member.xattrs):
+        raise ValueError("an attribute without a name")
+
+
+def _refuse_device(member: Member) -> None:
     if not (0 <= member.devmajor <= _MOST_DEVICE and 0 <= member.devminor <= _MOST_DEVICE):
         raise ValueError(f"a device {member.devmajor}:{member.devminor}")
-    if any(not key or b"\0" in key for key in member.xattrs):
-        raise ValueError("an attribute without a name")

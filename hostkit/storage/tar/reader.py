@@ -30,12 +30,14 @@ from hostkit.storage.tar.member import (
     parse_pax,
     refuse_impossible,
 )
+from hostkit.storage.tar.recorder import Recorder
 from hostkit.value import NamedTuple
 
 CHUNK = 1 << 20
 _LOOK = 1 << 14  # enough for some headers, where contents are passed over by seeking
 _COPIED = 1 << 16  # larger pieces are views, smaller ones cheaper to copy
 _EXTENSIONS = frozenset((PAX, PAX_GLOBAL, PAX_SUN, GNU_NAME, GNU_LINK, GNU_LABEL))
+_SPECIAL = _EXTENSIONS | {GNU_SPARSE}
 _NOT_FOR_ALL = (b"path", b"linkpath", b"size")
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,28 +59,6 @@ class Source(Protocol):
     """Where the bytes come from: anything with `read`."""
 
     def read(self, size: int, /) -> bytes: ...
-
-
-class Recorder(Protocol):
-    """Sees every byte of the stream in order, contents that were read apart from the rest."""
-
-    def raw(self, data: bytes) -> None:
-        """Headers, padding, and contents that nobody wanted."""
-        ...
-
-    def begin(self, name: bytes, size: int) -> None:
-        """A member; unless its size is 0, so many bytes follow as `payload`, then `end`."""
-        ...
-
-    def payload(self, data: bytes | memoryview) -> None: ...
-
-    def end(self) -> None:
-        """The member's content is complete."""
-        ...
-
-    def replaced(self) -> None:
-        """Something that this stream had brought is not in the tree any more."""
-        ...
 
 
 class Placed(NamedTuple):
@@ -124,7 +104,7 @@ class TarReader:
         self._at = 0
         self._mark = 0  # where that begins which the recorder has not seen
         self._before = 0  # bytes of the stream before the buffer
-        self._member: Member | None = None
+        self._member = Member(b"")
         self._left = 0  # content of the current member that nobody has read
         self._padding = 0
         self._ended = False
@@ -160,17 +140,20 @@ class TarReader:
         left = self._left
         if not left:
             return ()
-        self._begin()
-        end = self._at + left
-        if end > len(self._buffer):
+        start, buffer, recorder = self._at, self._buffer, self._recorder
+        end = start + left
+        if end > len(buffer):
+            self._begin()
             return self._pieces()
-        if left < _COPIED:
-            piece: bytes | memoryview = self._buffer[self._at : end]
-        else:
-            piece = memoryview(self._buffer)[self._at : end]
+        piece = buffer[start:end] if left < _COPIED else memoryview(buffer)[start:end]
+        if recorder is not None and not self._apart and self._member.sparse is None:
+            if self._begun:
+                self._recorded(piece)
+            else:
+                recorder.whole(buffer[self._mark : start], self._member.name, piece)
+            self._mark = end
         self._left = 0
         self._at = end
-        self._recorded(piece)
         return (piece,)
 
     def content(self, limit: int) -> bytes:
@@ -194,9 +177,7 @@ class TarReader:
 
     def _begin(self) -> None:
         member = self._member
-        if self._recorder is None or self._begun or self._apart:
-            return
-        if member is None or member.sparse is not None:
+        if self._recorder is None or self._begun or self._apart or member.sparse is not None:
             return
         self._flush()
         self._begun = True
@@ -228,7 +209,7 @@ class TarReader:
         if block is None:
             return None
         member = self._parsed(block)
-        if member.type in _EXTENSIONS or member.type == GNU_SPARSE or self._defaults:
+        if member.type in _SPECIAL or self._defaults:
             return self._extended(member, block)
         self._admit(member)
         return member
@@ -236,7 +217,10 @@ class TarReader:
     def _parsed(self, block: bytes) -> Member:
         if not checksum_is_right(block):
             raise self._bad("a header whose checksum is wrong: no tar, or it is damaged")
-        return self._guarded(parse_header, block)
+        try:
+            return parse_header(block)
+        except (ValueError, OverflowError) as problem:
+            raise self._bad(f"a header that cannot be: {problem}") from None
 
     def _extended(self, member: Member, block: bytes) -> Member | None:
         """A member that is described by more than its own block."""
@@ -276,7 +260,10 @@ class TarReader:
         name, link, limits = member.name, member.linkname, self._limits
         if len(name) > limits.name or len(link) > limits.name:
             raise self._bad("a name longer than any path")
-        self._guarded(refuse_impossible, member)
+        try:
+            refuse_impossible(member)
+        except ValueError as problem:
+            raise self._bad(f"a header that cannot be: {problem}") from None
         if name[-1:] == b"/" and member.type == FILE:
             member.type = FOLDER  # V7 wrote folders so
         if member.type in HEADER_ONLY:
@@ -285,11 +272,11 @@ class TarReader:
         if size > limits.size:
             raise self._bad(f"a file of {size} bytes")
         self._member, self._apart = member, False
-        self._left = member.size
-        self._padding = -member.size % BLOCK
-        if not member.size and self._recorder is not None:
-            self._flush()
-            self._recorder.begin(name, 0)
+        self._left = left = member.size
+        self._padding = -left % BLOCK
+        if not left and self._recorder is not None:
+            self._recorder.whole(self._buffer[self._mark : self._at], name, b"")
+            self._mark = self._at
 
     def _block(self) -> bytes | None:
         """The next header block; None at the end, which is a block of zeros or nothing."""

@@ -70,18 +70,29 @@ class SplitWriter:
         if self._raw_size >= _CHUNK:
             self._segment()
 
-    def begin(self, name: bytes, size: int) -> None:
-        """A member; its content follows unless the size is 0."""
+    def whole(self, raw: bytes, name: bytes, data: bytes | memoryview) -> None:
+        """Raw bytes, and a member with all its content."""
+        self.raw(raw)
         clean = _clean(name)
         if clean in self._names:
-            self._twice = size > 0
+            if data:
+                self.raw(bytes(data))
             return
         self._names.add(clean)
         self._segment()
-        if size:
-            self._name, self._size, self._crc = name, size, None
+        if data:
+            self._file(name, len(data), self._crc64(data, None))
         else:
-            self._line(b'"type":%d,%s,"payload":null' % (_FILE, _name_field(name)))
+            self._line(b'"type":1,%s,"payload":null' % _name_field(name))
+
+    def begin(self, name: bytes, size: int) -> None:
+        """A member; its content follows."""
+        clean = _clean(name)
+        self._twice = clean in self._names
+        if not self._twice:
+            self._names.add(clean)
+            self._segment()
+            self._name, self._size, self._crc = name, size, None
 
     def payload(self, data: bytes | memoryview) -> None:
         """A piece of the content."""
@@ -92,12 +103,8 @@ class SplitWriter:
 
     def end(self) -> None:
         """The content is complete."""
-        if self._twice:
-            self._twice = False
-            return
-        crc = b2a_base64((self._crc or 0).to_bytes(8, "big"), newline=False)
-        words = (_FILE, _name_field(self._name), self._size, crc)
-        self._line(b'"type":%d,%s,"size":%d,"payload":"%s"' % words)
+        if not self._twice:
+            self._file(self._name, self._size, self._crc or 0)
 
     def replaced(self) -> None:
         """What the tree holds may differ from what was recorded."""
@@ -117,7 +124,11 @@ class SplitWriter:
         self._raw_size = 0
         for start in range(0, len(data), _CHUNK):
             piece = b2a_base64(data[start : start + _CHUNK], newline=False)
-            self._line(b'"type":%d,"payload":"%s"' % (_SEGMENT, piece))
+            self._line(b'"type":2,"payload":"%s"' % piece)
+
+    def _file(self, name: bytes, size: int, crc: int) -> None:
+        words = (_name_field(name), size, b2a_base64(crc.to_bytes(8, "big"), newline=False))
+        self._line(b'"type":1,%s,"size":%d,"payload":"%s"' % words)
 
     def _line(self, fields: bytes) -> None:
         line = b'{%s,"position":%d}\n' % (fields, self._position)
