@@ -3,7 +3,8 @@
 
 `python -m benchmarks accuracy [-v]` measures how often the first finding is right,
 `python -m benchmarks log [MB]` how quickly a long log is searched,
-`python -m benchmarks thin [ROUNDS]` how fast thin pools are read.
+`python -m benchmarks thin [ROUNDS]` how fast thin pools are read,
+`python -m benchmarks images [ROUNDS]` images beside Docker's own commands.
 """
 
 import compileall
@@ -46,6 +47,10 @@ def main(arguments: Sequence[str]) -> int:
         from benchmarks import logs  # noqa: PLC0415
 
         return logs.main(arguments[1:], hostkit_command())
+    if arguments and arguments[0] == "images":
+        from benchmarks import images  # noqa: PLC0415
+
+        return images.main(arguments[1:], hostkit_command())
     rounds = int(arguments[0]) if arguments else ROUNDS
     with tempfile.TemporaryDirectory() as folder:
         log = os.path.join(folder, "dockerd.log")

@@ -133,14 +133,18 @@ class SickHost:
         with contextlib.suppress(OSError):
             os.rmdir(self.work)
 
+    def entering(self) -> tuple[str, ...]:
+        """What runs the command that follows it inside."""
+        namespaces = ("--mount", "--net", "--pid", "--uts", "--ipc", "--root", "--wd")
+        return ("nsenter", f"--target={self._pid}", *namespaces)
+
     def run(
         self, *argv: str, check: bool = True, user: int = 0, timeout: float = 60
     ) -> "subprocess.CompletedProcess[str]":
         """Run a program inside, as root or as another user id, and return what it said."""
-        enter = ["nsenter", f"--target={self._pid}", "--mount", "--net", "--pid", "--uts", "--ipc"]
         become = [f"--setuid={user}", f"--setgid={user}"] if user else []
         done = subprocess.run(
-            [*enter, *become, "--root", "--wd", *argv],
+            [*self.entering(), *become, *argv],
             capture_output=True,
             text=True,
             check=False,
