@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
 
 from hostkit import files
-from hostkit.storage.compression import gzip_writer
+from hostkit.storage.compression import gunzipped, gzip_writer
 from hostkit.storage.digest import HashingSource, chain_id, hex_of
 from hostkit.storage.driver import State, StorageDriver
 from hostkit.storage.errors import (
@@ -220,7 +220,27 @@ class LayerStore(LayerNames):
             size = self.driver.apply_diff(cache_id, TarReader(hashing, recorder=recorder))
             recorder.close()
             found = hashing.digest()
+        if not recorder.is_exact:
+            self._prove(f"{stage}/{SPLIT}", cache_id, found)
         return StoredLayer(chain_id(found, parent), found, parent, cache_id, size)
+
+    def _prove(self, split: str, cache_id: str, diff_id: str) -> None:
+        """Put a tar together again that replaces files of its own. Raises BadArchive."""
+        twice = BadArchive("the layer holds a file twice, so its tar could not be given again")
+        with (
+            open(split, "rb") as packed,
+            gunzipped(packed) as lines,
+            self.driver.mount(cache_id, read_only=True) as mounted,
+            Tree(mounted.path) as tree,
+            HashingSource(_Pieces(reassemble(lines, tree.open), untold)) as again,
+        ):
+            try:
+                while again.read(CHUNK):
+                    pass
+            except (Damaged, OSError) as problem:
+                raise twice from problem
+            if again.digest() != diff_id:
+                raise twice
 
     def _below(self, parent: str | None) -> str | None:
         """The driver's layer to stand on. Raises StorageError where no more fit on it."""
