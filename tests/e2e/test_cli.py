@@ -53,7 +53,7 @@ def test_help_of_each_command_has_an_example(command: str) -> None:
         (("preflight", "--fail-on", "sometimes"), "--fail-on"),
         (("preflight", "--for", "lxd"), "lxd"),
         (("preflight", "--for", "docker@new"), "docker@new"),
-        (("preflight", "--for", "podman", "--select", "daemon"), "nothing to look at"),
+        (("preflight", "--for", "podman", "--select", "kubernetes"), "nothing to look at"),
         (("preflight", "--select", "daemon-connection-eof"), "nothing to look at"),
         (("preflight", "--select", "netwrok"), "did you mean network"),
         (("preflight", "--ignore", "ipv4-forwarding-disable"), "ipv4-forwarding-disabled"),
