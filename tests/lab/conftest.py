@@ -54,7 +54,7 @@ def _golden(make: Callable[[], Path]) -> Path:
         pytest.skip(f"no lab: {error}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def disks() -> list[str]:
     """Inside a guest: its disks, as the file asked for them."""
     return os.environ[DISKS].split()
