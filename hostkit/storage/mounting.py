@@ -148,7 +148,6 @@ class MountingDriver(ABC):
     def given_back(self, record: Record, use: Hold, kind: str) -> None:
         """One use of a mount less; for a mount's end, while `changing`."""
         if use.alone():
-            self._home.unused(record.id, mounts.mount_namespace() + kind)
             self._unmounted(record, kind)
         use.close()
 
@@ -157,9 +156,13 @@ class MountingDriver(ABC):
         return self._home.changing()
 
     def _unmounted(self, record: Record, kind: str) -> None:
-        """Take a mount away, in the other namespaces too where nobody uses it."""
+        """Take a mount away, in the other namespaces too where nobody uses it.
+
+        It is forgotten when it is gone: who is killed before leaves it to `cleanup`.
+        """
         point = self._point(record.id, kind)
         mounts.unmount(point)
+        self._home.unused(record.id, mounts.mount_namespace() + kind)
         scopes = self._home.scopes(record.id)
         if not any(_kind(scope) == kind for scope in scopes):
             try:
@@ -175,7 +178,6 @@ class MountingDriver(ABC):
         """Unmount what killed processes left of a layer that is ours alone."""
         for kind in (_VIEW, ""):
             if os.path.lexists(self._point(record.id, kind)):
-                self._home.unused(record.id, mounts.mount_namespace() + kind)
                 self._unmounted(record, kind)
 
     def _point(self, layer: str, kind: str) -> str:
@@ -204,8 +206,8 @@ class MountingDriver(ABC):
 
     def _sweep(self, layer: str, scope: str) -> None:
         """A mount whose users were all killed."""
-        self._home.unused(layer, scope)
         if layer == _HOME:
+            self._home.unused(layer, scope)
             if scope == mounts.mount_namespace():
                 self._unisolate()
             return
@@ -217,6 +219,7 @@ class MountingDriver(ABC):
         kind = _kind(scope)
         if mounts.mount_namespace() + kind not in self._home.scopes(layer):
             self._unmounted(record, kind)
+        self._home.unused(layer, scope)
 
     def _unisolate(self) -> None:
         """Undo `_isolate`, if the home is mounted upon itself and nothing is below."""

@@ -93,7 +93,7 @@ def _copy_range(source: int, target: int, start: int, end: int) -> None:
 def copy_tree(source: str, target: str) -> None:
     """Copy a folder with all below it; `target` is made and must not be there.
 
-    Raises OSError. Sockets are left out: their servers make them anew.
+    Raises OSError.
     """
     os.mkdir(target, 0o700)
     links: dict[tuple[int, int], str] = {}
@@ -110,7 +110,7 @@ def copy_tree(source: str, target: str) -> None:
                 if stat.S_ISDIR(info.st_mode):
                     os.mkdir(target + path, 0o700)
                     pending.append(path)
-                elif not stat.S_ISSOCK(info.st_mode):
+                else:
                     _copy_one(source, target, path, info, links)
     for below, info in reversed(above):  # a parent after its children: making one changes it
         _dress(source + below, target + below, info)
@@ -141,7 +141,15 @@ def _copy_one(
     _dress(source + path, target + path, info)
 
 
-def _dress(source: str, target: str, info: os.stat_result) -> None:
+def copy_look(source: str, target: str, *, but: str = "") -> None:
+    """Give one file or folder what another has besides its content.
+
+    `but`: the beginning of attributes that are left out. Raises OSError.
+    """
+    _dress(source, target, os.lstat(source), but)
+
+
+def _dress(source: str, target: str, info: os.stat_result, but: str = "") -> None:
     """Owner, mode, attributes, times, in this order: each may undo what comes after it."""
     os.chown(target, info.st_uid, info.st_gid, follow_symlinks=False)
     if not stat.S_ISLNK(info.st_mode):
@@ -153,6 +161,8 @@ def _dress(source: str, target: str, info: os.stat_result) -> None:
             raise
         keys = []
     for key in keys:
+        if but and key.startswith(but):
+            continue
         value = os.getxattr(source, key, follow_symlinks=False)
         os.setxattr(target, key, value, follow_symlinks=False)
     os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)

@@ -17,7 +17,7 @@ from hostkit.cli.main import main
 from hostkit.cli.undo import UndoArgs, undo
 from hostkit.errors import HostkitError, Refused
 from hostkit.plan.journal import Status
-from tests.rig.crash import killed_at
+from hostkit.testing.faults import killed_at
 from tests.rig.namespace import run_apart
 
 pytestmark = pytest.mark.root

@@ -15,7 +15,7 @@ from hostkit.storage.errors import BadArchive, StorageError
 from hostkit.storage.image import reference
 from hostkit.storage.image.store import ImageInUse, ImageStore, NoSuchImage
 from hostkit.system import mounts
-from tests.rig.crash import killed_at
+from hostkit.testing.faults import killed_at
 from tests.rig.imageroot import (
     apart,
     archive_of,

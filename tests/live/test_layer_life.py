@@ -26,7 +26,7 @@ from hostkit.storage.plugin import DriverPlugin
 from hostkit.storage.tar.reader import TarReader
 from hostkit.system import mounts, syscalls
 from hostkit_drivers import overlay2, vfs
-from tests.rig.crash import killed_at
+from hostkit.testing.faults import killed_at
 from tests.rig.namespace import run_apart
 
 pytestmark = pytest.mark.root

@@ -18,7 +18,7 @@ from hostkit.plan.plan import Plan, new_plan
 from hostkit.plan.step import kinds_of
 from hostkit.system.file import WriteFile, look
 from hostkit.system.machine import Machine
-from tests.rig.crash import killed_at
+from hostkit.testing.faults import killed_at
 
 
 class Refusing(NamedTuple):
