@@ -81,6 +81,8 @@ class Placing(ABC):
             self._root(member)
             return
         folder = self._tree.folder(above, make=True)
+        if folder.path != above:  # behind a link, which Docker would follow from its own root
+            self._tar.apart()
         maker(member, folder, name)
         if self._made is not None:
             self._note(folder.path, name)
