@@ -25,7 +25,7 @@ from hostkit.value import NamedTuple
 CONTROL = "/dev/mapper/control"
 SECTOR = 512
 _FOLDER = "/dev/mapper"
-_UDEV = "/run/udev/control"
+UDEV = "/run/udev/control"
 _VERSION = (4, 0, 0)
 HEADER = struct.Struct("=3IIIIiIIIQ128s129s7s")
 TARGET = struct.Struct("=QQiI16s")
@@ -206,7 +206,7 @@ class DeviceMapper:
 
     def __init__(self) -> None:
         self._control = -1
-        self._event = _UDEV_FLAGS if os.path.exists(_UDEV) else 0
+        self._event = _UDEV_FLAGS if os.path.exists(UDEV) else 0
 
     def close(self) -> None:
         """Give the control device back; it is opened again when it is needed."""
@@ -314,7 +314,7 @@ class DeviceMapper:
     def node(self, device: Device) -> str:
         """The path of a device's node, made where nobody else does."""
         path = f"/dev/dm-{device.number[1]}"
-        deadline = time.monotonic() + (_NODE_WAIT_S if os.path.exists(_UDEV) else 0)
+        deadline = time.monotonic() + (_NODE_WAIT_S if os.path.exists(UDEV) else 0)
         while not _is_node(path, device.number):
             if time.monotonic() >= deadline:
                 return _make_node(device)

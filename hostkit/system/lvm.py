@@ -9,6 +9,7 @@ from typing import cast
 from hostkit import process
 from hostkit.errors import HostkitError, Refused
 from hostkit.system import blocks, mounts
+from hostkit.system.dm import UDEV
 
 _TIMEOUT_S = 300.0
 _PROBE_S = 60.0
@@ -25,7 +26,7 @@ class LvmFailed(HostkitError):
 def run(*argv: str, timeout: float = _TIMEOUT_S) -> str:
     """Run a command of LVM. Raises LvmFailed with its own words."""
     try:
-        done = process.run(argv, timeout=timeout)
+        done = process.run(argv, timeout=timeout, environment=_environment())
     except FileNotFoundError:
         raise LvmFailed(f"{argv[0]} is not installed", "install lvm2") from None
     if done.status != 0:
@@ -33,6 +34,11 @@ def run(*argv: str, timeout: float = _TIMEOUT_S) -> str:
         how = "was too slow and was ended" if done.timed_out else f"exited {done.status}"
         raise LvmFailed(f"{' '.join(argv)} {how}: {said}")
     return done.stdout.decode("utf-8", "replace")
+
+
+def _environment() -> dict[str, str]:
+    """Without udevd nobody makes nodes; libdevmapper does when it is told so."""
+    return {} if os.path.exists(UDEV) else {"DM_DISABLE_UDEV": "1"}
 
 
 def report(command: str, fields: Sequence[str], *arguments: str) -> list[dict[str, str]]:
@@ -78,9 +84,9 @@ def _listed(value: object) -> list[object]:
 
 
 def parse_columns(content: str, fields: Sequence[str]) -> list[dict[str, str]]:
-    """What --separator prints. Raises LvmFailed.
+    r"""What --separator prints. Raises LvmFailed.
 
-    >>> parse_columns("  pool|1 \\n", ("lv_name", "lv_size"))
+    >>> parse_columns("  pool|1 \n", ("lv_name", "lv_size"))
     [{'lv_name': 'pool', 'lv_size': '1'}]
     """
     found: list[dict[str, str]] = []

@@ -335,6 +335,8 @@ class DeviceMapperDriver(LayerDriver):
             if note_name(layer) not in noted:
                 yield Issue("layer-device-missing", layer, "no device is noted for it")
         yield from inspection.check(self.backing, self.mapper, self.notes)
+        if isinstance(self.backing, Volume):
+            yield from inspection.unmonitored(self.backing)
 
     def repair(self, issue: Issue) -> None:
         """Do what the issue's `repair` says."""

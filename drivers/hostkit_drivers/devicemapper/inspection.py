@@ -20,8 +20,9 @@ from hostkit.storage.thin.dockerpool import BASE, Note
 from hostkit.storage.thin.metadata import Metadata, Run, open_metadata
 from hostkit.storage.thinpool.notes import Notes
 from hostkit.storage.thinpool.pool import CHECK_HINT, ThinPool
+from hostkit.system import lvm
 from hostkit.system.dm import CONTROL, DeviceMapper
-from hostkit_drivers.devicemapper.backing import Backing
+from hostkit_drivers.devicemapper.backing import Backing, Volume
 from hostkit_drivers.devicemapper.options import Options
 
 OPEN, DELETED = "thinpool-transaction-open", "device-deletion-pending"
@@ -163,6 +164,20 @@ def check(backing: Backing, mapper: DeviceMapper, notes: Notes) -> Iterator[Issu
         text = f"it is noted in transaction {newest}; the pool is only at {number}"
         name = next(note.name for note in noted if note.transaction == newest)
         yield Issue("thinpool-behind-notes", name, text)
+
+
+def unmonitored(volume: Volume) -> Iterator[Issue]:
+    """A pool of LVM that nobody watches is not extended, whatever its profile says."""
+    try:
+        rows = lvm.report("lvs", ("vg_name", "lv_name", "lv_dm_path", "seg_monitor"))
+    except lvm.LvmFailed as problem:
+        yield Issue("thinpool-not-monitored", volume.path, f"unknown whether: {problem.message}")
+        return
+    for row in rows:
+        if row["lv_dm_path"] == volume.path and row["seg_monitor"] != "monitored":
+            name = f"{row['vg_name']}/{row['lv_name']}"
+            text = f"dmeventd does not watch it: lvchange --monitor y {name}"
+            yield Issue("thinpool-not-monitored", volume.path, text)
 
 
 def _doubled(noted: list[Note]) -> Iterator[Issue]:

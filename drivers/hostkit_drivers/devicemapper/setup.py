@@ -117,7 +117,10 @@ def _make_pool(group: str, options: Options) -> None:
     files.write_atomic(f"{_PROFILES}/{profile}.profile", profile_text(options).encode())
     lvm.run("lvchange", "--metadataprofile", profile, pool)
     if not monitored(group):
-        lvm.run("lvchange", "--monitor", "y", pool)
+        try:
+            lvm.run("lvchange", "--monitor", "y", pool)
+        except lvm.LvmFailed:  # no dmeventd: the pool serves, and `check` says what it lacks
+            pass
 
 
 def profile_text(options: Options) -> str:

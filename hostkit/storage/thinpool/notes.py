@@ -34,7 +34,7 @@ def note_name(layer: str) -> str:
     """The name that a layer has in notes and devices: its own where that can be one.
 
     >>> note_name("8beb-init"), note_name("base")
-    ('8beb-init', 'hostkit-f89a37d4a2d8c7e9f2a3a1d55c2e1b1c')
+    ('8beb-init', 'hostkit-cae662172fd450bb0cd710a769079c05')
     """
     if re.fullmatch(_PLAIN, layer) and layer not in _TAKEN and not layer.startswith(_OURS):
         return layer
