@@ -35,6 +35,7 @@ from hostkit.storage.errors import (
     StorageError,
     Unsupported,
 )
+from hostkit.system import mounts
 from hostkit.value import NamedTuple
 
 _ID = r"[a-z0-9][a-z0-9_.-]{0,127}"
@@ -42,6 +43,7 @@ _RECORD_LIMIT = 4096
 _VERSION = 1
 _GENERATION_BYTES = 8
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_ONE_JOURNAL = ("ext3", "ext4", "xfs")
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -147,6 +149,7 @@ class Home:
         self.read_only = read_only
         self._own = f"{path}/.hostkit"
         self._holds = f"{self._own}/holds"
+        self.in_order = False
         self._lock = -1
         self._owner = 0  # the thread that is `changing`
         self._parents: dict[str, str | None] = {}
@@ -154,6 +157,8 @@ class Home:
         if not read_only:
             for folder in (*(phase.value for phase in _LIFE), "holds"):
                 os.makedirs(f"{self._own}/{folder}", mode=0o700, exist_ok=True)
+            # Whether what is on the disk has all with it that was done before.
+            self.in_order = mounts.holding(path).fstype in _ONE_JOURNAL
             self._try_lock()
 
     def _try_lock(self) -> None:
@@ -293,9 +298,14 @@ class Home:
 
     def advance(self, record: Record, phase: Phase) -> None:
         """The next phase of a layer; it is on the disk when this returns."""
-        target = f"{self._own}/{phase.value}"
-        os.rename(f"{self._own}/{record.phase.value}/{record.id}", f"{target}/{record.id}")
+        source, target = f"{self._own}/{record.phase.value}", f"{self._own}/{phase.value}"
+        os.rename(f"{source}/{record.id}", f"{target}/{record.id}")
         files.sync_folder(target)
+        if not self.in_order:
+            # btrfs may have the new name on the disk beside the old one, and the power fail.
+            # A rename of one of two names of a file does nothing.
+            _unlink(f"{source}/{record.id}")
+            files.sync_folder(source)
 
     def put(self, record: Record) -> None:
         """Write a record anew where it was damaged; called while `changing`."""
@@ -305,9 +315,8 @@ class Home:
 
     def drop(self, layer: str) -> None:
         """Forget a layer."""
-        place = self._place(valid_id(layer))
-        if place is not None:
-            os.unlink(place)
+        for phase in _LIFE:
+            _unlink(f"{self._own}/{phase.value}/{valid_id(layer)}")
         self._parents.pop(layer, None)
 
     def _place(self, layer: str) -> str | None:
@@ -400,6 +409,13 @@ class Home:
             with Hold(descriptor) as hold:
                 free = hold.alone()
             yield layer, scope, not free
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
 
 
 def _text(record: Record) -> bytes:

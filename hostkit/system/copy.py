@@ -11,6 +11,8 @@ import fcntl
 import os
 import stat
 
+from hostkit.value import NamedTuple
+
 _FICLONE = 0x40049409
 _CHUNK = 1 << 20
 _RANGE = 1 << 30
@@ -93,60 +95,107 @@ def _copy_range(source: int, target: int, start: int, end: int) -> None:
 def copy_tree(source: str, target: str) -> None:
     """Copy a folder with all below it; `target` is made and must not be there.
 
-    Raises OSError.
+    Goes by descriptors, so a path may be longer than the kernel takes at once; only a file of
+    several names needs the path of the first. Raises OSError, also when the tree is moved
+    meanwhile.
     """
     os.mkdir(target, 0o700)
-    links: dict[tuple[int, int], str] = {}
-    above: list[tuple[str, os.stat_result]] = []
-    pending = [""]
-    while pending:
-        below = pending.pop()
-        folder = source + below
-        above.append((below, os.lstat(folder)))
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                path = f"{below}/{entry.name}"
-                info = entry.stat(follow_symlinks=False)
-                if stat.S_ISDIR(info.st_mode):
-                    os.mkdir(target + path, 0o700)
-                    pending.append(path)
-                else:
-                    _copy_one(source, target, path, info, links)
-    for below, info in reversed(above):  # a parent after its children: making one changes it
-        _dress(source + below, target + below, info)
+    top = os.open(target, _FOLDER)
+    try:
+        _Copying(top, os.open(source, _FOLDER & ~os.O_NOFOLLOW), os.dup(top)).run()
+    finally:
+        os.close(top)
 
 
-def _copy_one(
-    source: str, target: str, path: str, info: os.stat_result, links: dict[tuple[int, int], str]
-) -> None:
-    if info.st_nlink > 1:
-        first = links.setdefault((info.st_dev, info.st_ino), path)
-        if first != path:
-            os.link(target + first, target + path, follow_symlinks=False)
-            return
-    if stat.S_ISREG(info.st_mode):
-        one = os.open(source + path, _READ)
+class _Level(NamedTuple):
+    """A folder above the one that is being copied."""
+
+    pending: list[str]  # the folders in it that are still to be copied
+    info: os.stat_result
+
+
+class _Copying:
+    """One copy under way: a folder of each tree is open, the way back is `..`."""
+
+    def __init__(self, top: int, source: int, target: int) -> None:
+        self._top, self._source, self._target = top, source, target
+        self._path: list[str] = []
+        self._links: dict[tuple[int, int], str] = {}
+
+    def run(self) -> None:
+        """Copy everything, and close the two folders."""
         try:
-            two = os.open(target + path, _NEW, 0o600)
+            self._run()
+        finally:
+            os.close(self._source)
+            os.close(self._target)
+
+    def _run(self) -> None:
+        above: list[_Level] = []
+        info, pending = os.fstat(self._source), self._files()
+        while True:
+            if pending:
+                name = pending.pop()
+                above.append(_Level(pending, info))
+                os.mkdir(name, 0o700, dir_fd=self._target)
+                self._go(name)
+                self._path.append(name)
+                info, pending = os.fstat(self._source), self._files()
+                continue
+            _dress(f"/proc/self/fd/{self._source}/.", f"/proc/self/fd/{self._target}/.", info)
+            if not above:
+                return
+            pending, info = above.pop()
+            self._go("..")
+            self._path.pop()
+            if not os.path.samestat(os.fstat(self._source), info):
+                raise OSError(errno.ESTALE, "a folder was moved while it was copied")
+
+    def _go(self, name: str) -> None:
+        source = os.open(name, _FOLDER, dir_fd=self._source)
+        os.close(self._source)
+        self._source = source
+        target = os.open(name, _FOLDER, dir_fd=self._target)
+        os.close(self._target)
+        self._target = target
+
+    def _files(self) -> list[str]:
+        """Copy what is no folder; gives the folders."""
+        folders: list[str] = []
+        with os.scandir(self._source) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                else:
+                    self._file(entry.name, entry.stat(follow_symlinks=False))
+        return folders
+
+    def _file(self, name: str, info: os.stat_result) -> None:
+        if info.st_nlink > 1:
+            path = "/".join((*self._path, name))
+            first = self._links.setdefault((info.st_dev, info.st_ino), path)
+            if first != path:
+                places = {"src_dir_fd": self._top, "dst_dir_fd": self._target}
+                os.link(first, name, **places, follow_symlinks=False)
+                return
+        if stat.S_ISREG(info.st_mode):
+            self._content(name, info.st_size)
+        elif stat.S_ISLNK(info.st_mode):
+            os.symlink(os.readlink(name, dir_fd=self._source), name, dir_fd=self._target)
+        else:  # a socket too: nobody answers on it, but it was there
+            os.mknod(name, info.st_mode, info.st_rdev, dir_fd=self._target)
+        _dress(f"/proc/self/fd/{self._source}/{name}", f"/proc/self/fd/{self._target}/{name}", info)
+
+    def _content(self, name: str, size: int) -> None:
+        one = os.open(name, _READ, dir_fd=self._source)
+        try:
+            two = os.open(name, _NEW, 0o600, dir_fd=self._target)
             try:
-                copy_content(one, two, info.st_size)
+                copy_content(one, two, size)
             finally:
                 os.close(two)
         finally:
             os.close(one)
-    elif stat.S_ISLNK(info.st_mode):
-        os.symlink(os.readlink(source + path), target + path)
-    else:
-        os.mknod(target + path, info.st_mode, info.st_rdev)
-    _dress(source + path, target + path, info)
-
-
-def copy_look(source: str, target: str, *, but: str = "") -> None:
-    """Give one file or folder what another has besides its content.
-
-    `but`: the beginning of attributes that are left out. Raises OSError.
-    """
-    _dress(source, target, os.lstat(source), but)
 
 
 def _dress(source: str, target: str, info: os.stat_result, but: str = "") -> None:

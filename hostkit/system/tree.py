@@ -3,7 +3,9 @@
 
 import errno
 import os
+import stat
 import time
+from collections.abc import Iterator
 
 from hostkit.system import mounts
 from hostkit.value import NamedTuple
@@ -119,22 +121,40 @@ def _lift(inner: int, top: int, name: str) -> None:
 
 def tree_usage(path: str) -> Usage:
     """What a tree takes up; a file with several names counts once. Raises OSError."""
-    total, seen, pending = 0, set[tuple[int, int]](), [path]
-    count = 0
-    while pending:
-        folder = pending.pop()
-        total += os.lstat(folder).st_blocks * _SECTOR
-        count += 1
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
+    total, count, seen = os.lstat(path).st_blocks, 1, set[tuple[int, int]]()
+    for entries in _folders(path):
+        for entry in entries:
+            info = entry.stat(follow_symlinks=False)
+            if info.st_nlink > 1 and not stat.S_ISDIR(info.st_mode):
+                if (info.st_dev, info.st_ino) in seen:
                     continue
-                info = entry.stat(follow_symlinks=False)
-                if info.st_nlink > 1:
-                    if (info.st_dev, info.st_ino) in seen:
-                        continue
-                    seen.add((info.st_dev, info.st_ino))
-                total += info.st_blocks * _SECTOR
-                count += 1
-    return Usage(total, count)
+                seen.add((info.st_dev, info.st_ino))
+            total += info.st_blocks
+            count += 1
+    return Usage(total * _SECTOR, count)
+
+
+def _folders(top: str) -> Iterator[list[os.DirEntry[str]]]:
+    """What is in each folder of a tree, whatever its depth: the way back up is `..`."""
+    at = os.open(top, _FOLDER & ~os.O_NOFOLLOW)
+    above: list[list[str]] = []
+    try:
+        while True:
+            with os.scandir(at) as entries:
+                found = list(entries)
+            yield found
+            above.append([entry.name for entry in found if entry.is_dir(follow_symlinks=False)])
+            while not above[-1]:
+                above.pop()
+                if not above:
+                    return
+                at = _moved(at, "..")
+            at = _moved(at, above[-1].pop())
+    finally:
+        os.close(at)
+
+
+def _moved(at: int, name: str) -> int:
+    there = os.open(name, _FOLDER, dir_fd=at)
+    os.close(at)
+    return there

@@ -22,18 +22,18 @@ from hostkit.storage.options import refuse_unknown
 from hostkit.storage.tar.reader import TarReader
 from hostkit.storage.unpack import Whiteouts, unpack
 from hostkit.system import mounts, quota
+from hostkit.system.copy import copy_look
 from hostkit.system.mounts import Mountable, MountSpec
 from hostkit.system.overlay import MOST_LOWER, OverlaySpec
 from hostkit.system.syscalls import MS_BIND, MS_RDONLY
 from hostkit.system.tree import remove_tree, tree_usage
 from hostkit_drivers.overlay2 import checkup, trial
-from hostkit_drivers.overlay2.links import Links
+from hostkit_drivers.overlay2.links import OWN_FOLDERS, Links
 
 _LINK_BYTES = 16  # 26 letters, as Docker's
 _SIZE = "overlay2.size"
 _NAMES = {"ext2": "extfs", "ext3": "extfs", "ext4": "extfs"}  # as `docker info` says it
-# Their one journal has what was done before on the disk with what was done after.
-_IN_ORDER = ("ext3", "ext4", "xfs")
+_OWN_ATTRIBUTES = "trusted.overlay."  # what the kernel notes on an upper folder
 _FIRST_PROJECT = 1 << 20  # away from the numbers of administrators and of Docker
 
 
@@ -58,7 +58,6 @@ class Overlay2(LayerDriver):
             os.makedirs(f"{self.home}/l", mode=0o700, exist_ok=True)
             with self._home.changing():
                 self._tried = trial.attempt(f"{self.home}/.hostkit/trial")
-            self._in_order = mounts.holding(self.home).fstype in _IN_ORDER
             self._quota = quota.available(self.home)
         if self._default_size is not None and not self._quota and not read_only:
             held = mounts.holding(self.home)
@@ -76,6 +75,8 @@ class Overlay2(LayerDriver):
         )
 
     def _plan(self, record: Record) -> Record:
+        if record.id in OWN_FOLDERS:
+            raise StorageError(f"{record.id} is a folder of overlay2's own", "name it differently")
         short = base64.b32encode(os.urandom(_LINK_BYTES)).decode().rstrip("=")
         size = record.size
         if size is None and record.read_write:
@@ -93,10 +94,14 @@ class Overlay2(LayerDriver):
         lower: list[str] = []
         if record.parent is not None:
             lower = self._with_below(record.parent)
+            if len(lower) >= MOST_LOWER:  # what stands on this one will need it as a lower one too
+                raise StorageError(f"{len(lower)} layers lie below, the kernel joins {MOST_LOWER}")
             os.mkdir(f"{folder}/work", 0o700)
             _touch(f"{self._links.folder(record.parent)}/committed")
+            # Of all layers' root folders a mount shows the topmost.
+            copy_look(self._links.diff(record.parent), f"{folder}/diff", but=_OWN_ATTRIBUTES)
         self._links.make(record.id, _short(record), lower)
-        if not self._in_order:
+        if not self._home.in_order:  # else they are on the disk with the record
             self._flush(record)
         return record
 
