@@ -2,13 +2,13 @@
 """`python -m benchmarks images [ROUNDS]`: images beside the real Docker, on one file system.
 
 A file tree of 170 MB in 8,700 files is imported, saved and loaded by turns, in a host of its
-own (tests/rig) whose disk is in memory. Ours are on the disk when they are done (fsync);
-Docker's layers are not.
+own (tests/rig) whose disk is in memory. Ours are on the disk when they are done; Docker's
+layers are not, so for both the time counts until sync(1) has ended. Of several rounds the
+quickest counts: what else the machine does only makes one slower.
 """
 
 import os
 import random
-import statistics
 import tarfile
 import tempfile
 from collections.abc import Sequence
@@ -111,12 +111,13 @@ def _run(host: SickHost, race: Race, rounds: int) -> bool:
 
 
 def _told(name: str, ours: Sequence[Sample], docker: Sequence[Sample]) -> bool:
-    mine = statistics.median(sample.wall for sample in ours)
-    theirs = statistics.median(sample.wall for sample in docker)
+    mine = min(sample.wall for sample in ours)
+    theirs = min(sample.wall for sample in docker)
+    cpu = min(sample.cpu for sample in ours)
     rss = max(sample.rss for sample in ours)
     kept = mine <= SHARE * theirs and rss <= RSS
     print(
-        f"{'kept' if kept else 'BROKEN':<7}{name}: {mine:.2f} s, Docker {theirs:.2f} s:"
+        f"{'kept' if kept else 'BROKEN':<7}{name}: {mine:.2f} s ({cpu:.2f} computing), Docker {theirs:.2f} s:"
         f" {mine / theirs:.2f} (at most {SHARE}); {rss >> 20} MiB (at most {RSS >> 20})"
     )
     return kept
@@ -124,7 +125,7 @@ def _told(name: str, ours: Sequence[Sample], docker: Sequence[Sample]) -> bool:
 
 def _argv(host: SickHost, command: str) -> tuple[str, ...]:
     environment = ("env", "-i", f"PATH={SYSTEM_PATH}", "HOME=/root", "LC_ALL=C.UTF-8")
-    return (*environment, *host.entering(), *command.split())
+    return (*environment, *host.entering(), "sh", "-c", f"{command} && sync -f {_PLACE}")
 
 
 def _inside(host: SickHost, script: str, stdin: int) -> None:
@@ -138,14 +139,14 @@ def _inside(host: SickHost, script: str, stdin: int) -> None:
 
 
 def _write_tree(path: Path) -> None:
-    """Sizes as of a distribution's root: most are small, a few hold most of the bytes."""
+    """As a distribution's root: 13 files a folder, most small, a few hold most of the bytes."""
     chance = random.Random(1)
     sizes = [chance.lognormvariate(8, 1.8) for _ in range(FILES)]
     scale = BYTES / sum(sizes)
     text = chance.randbytes(1 << 16).hex().encode()
     with tarfile.open(path, "w") as tar:
         for number, size in enumerate(sizes):
-            member = tarfile.TarInfo(f"usr/{number % 97}/{number % 7}/file-{number}")
+            member = tarfile.TarInfo(f"usr/{number // 90}/{number // 13}/file-{number}")
             member.size, member.mtime = int(size * scale), 1_600_000_000 + number
             content = text * (member.size // len(text) + 1)
             tar.addfile(member, BytesIO(content[: member.size]))

@@ -4,30 +4,38 @@
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from hostkit import text
 from hostkit.cli.common import Output
 from hostkit.cli.streams import discard_output
 from hostkit.errors import Refused
-from hostkit.plan.engine import Engine
-from hostkit.plan.journal import Journals
-from hostkit.plan.step import Step
-from hostkit.repair.registry import STEP_KINDS
 from hostkit.report.jsonout import dump
 from hostkit.report.style import hang
-from hostkit.system.machine import Machine
+
+if TYPE_CHECKING:
+    from hostkit.plan.engine import Engine
+    from hostkit.plan.journal import Journals
+    from hostkit.plan.step import Step
+    from hostkit.system.machine import Machine
 
 DEFAULT_ROOT = "/var/lib/hostkit"
 
 
-def journals(root: str) -> Journals:
+def journals(root: str) -> "Journals":
     """The journals under `root`, else under $HOSTKIT_ROOT, else where the system keeps state."""
+    from hostkit.plan.journal import Journals  # images and storage keep none, and need not wait
+
     named = root or os.environ.get("HOSTKIT_ROOT")  # which sudo does not hand on
     return Journals(named or DEFAULT_ROOT, usual=not named)
 
 
-def engine(kept: Journals, *, quiet: bool) -> Engine[Machine]:
+def engine(kept: "Journals", *, quiet: bool) -> "Engine[Machine]":
     """The engine for the machine we run on; `quiet` sends its lines to standard error."""
+    from hostkit.plan.engine import Engine  # as above
+    from hostkit.repair.registry import STEP_KINDS
+    from hostkit.system.machine import Machine
+
     return Engine(Machine(), STEP_KINDS, kept, complain if quiet else say)
 
 
@@ -64,7 +72,7 @@ def listed(sentences: Iterable[str]) -> list[str]:
     return [wrapped(words, f"  {number}. ") for number, words in enumerate(sentences, 1)]
 
 
-def preview(steps: Sequence[Step[Machine]]) -> str:
+def preview(steps: "Sequence[Step[Machine]]") -> str:
     """The steps, each with its diff."""
     lines: list[str] = []
     for what, step in zip(listed(step.describe() for step in steps), steps, strict=True):
@@ -73,7 +81,7 @@ def preview(steps: Sequence[Step[Machine]]) -> str:
     return "\n".join(lines)
 
 
-def step_data(steps: Iterable[Step[Machine]]) -> list[dict[str, str]]:
+def step_data(steps: "Iterable[Step[Machine]]") -> list[dict[str, str]]:
     """The steps as JSON shows them."""
     return [{"kind": one.kind, "description": one.describe(), "diff": one.diff()} for one in steps]
 

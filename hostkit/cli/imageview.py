@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`hostkit image ls`, `inspect` and `history`: they change nothing, not even on Docker's root."""
 
-import calendar
 import re
 import sys
 import time
@@ -239,6 +238,8 @@ def _age(created: str) -> str:
 
 def _seconds(created: str) -> int:
     """A time of RFC 3339, without its fraction. Raises ValueError."""
+    import calendar
+
     match = re.fullmatch(_TIME, created)
     if match is None:
         raise ValueError("no time of RFC 3339")

@@ -26,7 +26,16 @@ def program(*, root: bool = False) -> str:
     if os.path.basename(started) != NAME or not os.path.exists(started):
         return NAME
     found = _found(_SYSTEM if root else os.environ.get("PATH", ""))
-    return NAME if found and os.path.samefile(found, started) else started
+    return NAME if found and os.path.samefile(found, started) else _quoted(started)
+
+
+def _quoted(path: str) -> str:
+    """A path as a shell takes it."""
+    if re.fullmatch(r"[\w./+-]+", path):
+        return path
+    from shlex import quote  # a path that needs it is rare
+
+    return quote(path)
 
 
 def _found(path: str) -> str:

@@ -181,9 +181,10 @@ def progress(what: str, total: int = 0) -> Generator[Callable[[int], object]]:
         shown.close()
 
 
-def ranked(root: str) -> list[DriverPlugin]:
-    """The drivers that are installed and can be opened, the best for this host first."""
-    by_name = {one.name: one for one in _drivers() if one.open is not None}
+def ranked(root: str, directory: str = "") -> list[DriverPlugin]:
+    """The drivers that can be opened, or those of one folder, the best for this host first."""
+    able = (one for one in _drivers() if one.open is not None)
+    by_name = {one.name: one for one in able if directory in ("", one.directory)}
     if len(by_name) < 2:  # noqa: PLR2004 - nothing to choose
         return list(by_name.values())
     return [by_name[one.driver] for one in advice(root).ranked if one.driver in by_name]
@@ -260,9 +261,7 @@ class _Unopened:
 def _opened(place: Meant) -> StorageDriver:
     """The driver whose layers are there, else the best that passes a trial."""
     failed: list[str] = []
-    for plugin in ranked(place.root):
-        if place.driver and plugin.directory != place.driver:
-            continue
+    for plugin in ranked(place.root, place.driver):
         assert plugin.open is not None
         if not roots.occupied(place.root, (plugin.directory,)):
             why = roots.trial(plugin, place.root)
