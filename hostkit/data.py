@@ -6,8 +6,17 @@ from typing import Any
 
 NAMES_LIMIT = 16  # that one key may have; configurations have up to seven
 TOML_LIMIT = 1 << 20
-# What may stand between the dots of a key: quoted names, bare ones, blanks.
-_NAMES = r"""\"(?:[^"\\]|\\.)*\"|'[^']*'|[\w \t-]+"""
+# Strings first, so that what is in them is not taken for anything else. What is not closed
+# ends with its line: no text is looked at twice.
+TOML_LEXEME = (
+    r'"""(?s:(?:[^"\\]|\\.|"(?!""))*+)(?:"{3,5}|$)'
+    r"|'''(?s:(?:[^']|'(?!''))*+)(?:'{3,5}|$)"
+    r'|"(?:[^"\\\n]|\\.)*+"?'
+    r"|'[^'\n]*+'?"
+    r"|#[^\n]*+"
+    r"|[A-Za-z0-9_-]++"
+    r"|[{}\[\]=.,\n]"
+)
 
 
 def load_json(content: str | bytes) -> Any:
@@ -36,11 +45,23 @@ def load_toml(content: str) -> dict[str, Any]:
 
     if len(content) > TOML_LIMIT:
         raise ValueError(f"larger than {TOML_LIMIT >> 20} MiB")
-    dots = "." * NAMES_LIMIT
-    for line in content.split("\n"):
-        if line.count(".") >= NAMES_LIMIT and dots in re.sub(_NAMES, "", line):
-            raise ValueError(f"a key of more than {NAMES_LIMIT} names")
+    if any(line.count(".") >= NAMES_LIMIT for line in content.split("\n")):
+        _refuse_long_keys(content)
     try:
         return tomllib.loads(content)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+
+
+def _refuse_long_keys(content: str) -> None:
+    """Count the dots of each key; those of comments and of strings are words."""
+    line, dots = 1, 0
+    for match in re.finditer(TOML_LEXEME, content):
+        mark = match[0]
+        dots = dots + 1 if mark == "." else 0 if mark in "=,{[\n" else dots
+        if dots >= NAMES_LIMIT:
+            where = (
+                f"line {line}, column {match.start() - content.rfind(chr(10), 0, match.start())}"
+            )
+            raise ValueError(f"a key of more than {NAMES_LIMIT} names (at {where})")
+        line += mark.count("\n")

@@ -3,19 +3,16 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from hostkit import text
+from hostkit.data import TOML_LEXEME, load_toml
 from hostkit.facts.daemonjson import Fault, Setting, Table, Value, freeze
 from hostkit.host.answer import Absent, Answer, Known, Unreadable
 from hostkit.host.base import Host
 from hostkit.value import NamedTuple
 
-if TYPE_CHECKING:
-    from tomllib import TOMLDecodeError
-
 LIMIT = 1 << 18
-DEPTH_LIMIT = 32  # of brackets, and of the names of one key: parsers take their square
 FILES_LIMIT = 64  # that one configuration is made of
 _SHOWN = 120
 
@@ -90,20 +87,14 @@ def parse_toml(data: bytes, path: str) -> TomlFile:
     if not re.search(_CONTENT, content):
         return TomlFile(path, ())  # comments alone: the packaged file of most hosts
     try:
-        lines = _key_lines(content)
-    except _TooDeep as error:
-        return _faulty(path, f"nested deeper than {DEPTH_LIMIT}", content, error.line)
-    import tomllib  # noqa: PLC0415 - 5 ms that a host without such a file need not pay
-
-    try:
-        tree = freeze(tomllib.loads(content))
-    except tomllib.TOMLDecodeError as error:
+        leaves = tuple(_leaves((), freeze(load_toml(content))))
+    except ValueError as error:
         return _explained(path, content, error)
-    except (ValueError, RecursionError) as error:  # a date that is none; digits without end
-        return _faulty(path, text.shorten(text.printable(str(error)), _SHOWN), content, 0)
+    except RecursionError:
+        return _faulty(path, "nested too deep", content, 0)
+    lines = _key_lines(content)
     settings = tuple(
-        Setting(dotted(names), value, path, _line_of(names, lines))
-        for names, value in _leaves((), tree)
+        Setting(dotted(names), value, path, _line_of(names, lines)) for names, value in leaves
     )
     return TomlFile(path, settings)
 
@@ -124,10 +115,12 @@ def _line_of(names: Path, lines: dict[Path, int]) -> int:
     return 0
 
 
-def _explained(path: str, content: str, error: "TOMLDecodeError") -> TomlFile:
+def _explained(path: str, content: str, error: ValueError) -> TomlFile:
     match = re.fullmatch(_WHERE, str(error), re.DOTALL)
     message = text.shorten(text.printable(match[1] if match else str(error)), _SHOWN)
-    if match is None or not match[2]:
+    if match is None:  # a date that is none, digits without end: they are told without a place
+        return _faulty(path, message, content, 0)
+    if not match[2]:
         return _faulty(path, message, content, content.rstrip("\n").count("\n") + 1)
     return _faulty(path, message, content, int(match[2]), int(match[3]))
 
@@ -142,43 +135,23 @@ def _faulty(path: str, message: str, content: str, line: int, column: int = 0) -
 _WHERE = r"(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)"
 _CONTENT = r"(?m)^[ \t]*[^#\s]"
 _BARE = r"[A-Za-z0-9_-]+"
-# Strings first, so that what is in them is not taken for anything else. What is not closed
-# ends with its line: no text is looked at twice.
-_LEXEME = (
-    r'"""(?s:(?:[^"\\]|\\.|"(?!""))*+)(?:"{3,5}|$)'
-    r"|'''(?s:(?:[^']|'(?!''))*+)(?:'{3,5}|$)"
-    r'|"(?:[^"\\\n]|\\.)*+"?'
-    r"|'[^'\n]*+'?"
-    r"|#[^\n]*+"
-    r"|[A-Za-z0-9_-]++"
-    r"|[{}\[\]=.,\n]"
-)
-
-
-class _TooDeep(Exception):
-    """Nesting beyond the limit, found before a parser recurses."""
-
-    def __init__(self, line: int) -> None:
-        super().__init__(line)
-        self.line = line
 
 
 def _key_lines(content: str) -> dict[Path, int]:
     """The line of each key and each table header; of one that stands twice the first."""
     scan = _Scan()
-    for match in re.finditer(_LEXEME, content):
+    for match in re.finditer(TOML_LEXEME, content):
         scan.take(match[0])
-        if max(scan.dots, scan.depth) > DEPTH_LIMIT:
-            raise _TooDeep(scan.line)
     return scan.lines
 
 
 class _Scan:
-    """Where keys stand. `depth` counts brackets of a value, `dots` those of one key."""
+    """Where keys stand."""
 
     def __init__(self) -> None:
         self.lines: dict[Path, int] = {}
-        self.line, self.depth, self.dots = 1, 0, 0
+        self.line = 1
+        self._depth = 0  # of the brackets of a value
         self._table: Path = ()
         self._names: list[str] = []
         self._in_value = False
@@ -187,9 +160,8 @@ class _Scan:
         if mark == "\n":
             self._end_line()
             return
-        self.dots = self.dots + 1 if mark == "." else 0 if mark in "=,{[" else self.dots
         if self._in_value:
-            self.depth = max(0, self.depth + (mark in "{[") - (mark in "}]"))
+            self._depth = max(0, self._depth + (mark in "{[") - (mark in "}]"))
         elif mark == "]":
             self._table = tuple(self._names)
             self.lines.setdefault(self._table, self.line)
@@ -202,8 +174,8 @@ class _Scan:
 
     def _end_line(self) -> None:
         self.line += 1
-        if not self.depth:
-            self._names, self._in_value, self.dots = [], False, 0
+        if not self._depth:
+            self._names, self._in_value = [], False
 
 
 def _name(mark: str) -> str:

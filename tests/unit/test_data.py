@@ -45,5 +45,18 @@ def test_dots_elsewhere_than_in_keys_are_no_names() -> None:
     assert (len(loaded["ours"]), len(loaded["f"]), loaded["a.b.c"]) == (100, 40, "." * 100)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "# ................ a leader of dots ................",
+        "# " + "one. " * 20,
+        'a = """\n................\n"""',
+        "a = '''\n" + "one. " * 20 + "\n'''",
+    ],
+)
+def test_dots_of_comments_and_of_long_strings_are_no_names(words: str) -> None:
+    assert load_toml(f"{words}\nb = 1\n")["b"] == 1
+
+
 def test_a_key_may_have_as_many_names_as_anybody_gives_it() -> None:
     assert load_toml("a." * (NAMES_LIMIT - 1) + "a = 1")

@@ -109,8 +109,8 @@ def test_names_with_dots_and_tables_in_tables() -> None:
         (b"a = 1\na = 2\n", 2, "Cannot overwrite"),
         (b"a = 1\n\nb = [1,\n", 3, "Invalid"),
         (b"a = 1\nb = '\xff'\n", 2, "not UTF-8"),
-        (b"a = " + b"[" * 40, 1, "nested deeper"),
-        (b"\na" + b".a" * 40 + b" = 1", 2, "nested deeper"),
+        (b"a = " + b"[" * 40, 1, "Invalid value"),
+        (b"\na" + b".a" * 40 + b" = 1", 2, "more than 16 names"),
         (b"a = 2020-99-99\n", 1, "Expected newline"),
     ],
 )
