@@ -6,10 +6,11 @@ install nothing. Where packages cannot be had, `unpack` says why and tests skip.
 """
 
 import fcntl
-import os
 import shutil
-import subprocess
 from pathlib import Path
+
+from contrib.debs import ToolsUnavailableError as ToolsUnavailableError  # noqa: PLC0414 - says that it is re-exported
+from contrib.debs import run, unpack_debs
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 IPTABLES = (
@@ -48,7 +49,6 @@ LAB = (
 KERNELS = {"6.1": "bookworm", "6.12": "trixie", "7.2": "forky"}
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _LOADER = "/lib64/ld-linux-x86-64.so.2"
-_MIRROR = "http://deb.debian.org/debian"
 
 # 20.10.24 needs no root of its own: DOCKER above. bullseye (20.10.5) has too old a C library
 # for the Python that runs the tests.
@@ -56,25 +56,18 @@ ENGINES = {"trixie": "26.1.5", "forky": "28.5.2"}
 _ENGINE_ROOT = "docker.io,docker-cli,iptables,nftables,iproute2,procps,busybox-static"
 
 
-class ToolsUnavailableError(Exception):
-    """The packages cannot be had here; the text says why."""
-
-
 def unpack(packages: tuple[str, ...], cache: Path = CACHE, suite: str | None = None) -> Path:
     """The folder with the packages' files (usr/..., etc/...), unpacked once for all runs.
 
     They are those of this machine's own suite, or of a named one.
     """
-    for program in ("apt-get", "dpkg-deb"):
-        if shutil.which(program) is None:
-            raise ToolsUnavailableError(f"no {program} on this machine")
     cache.mkdir(exist_ok=True)
     folder = cache / (f"tools-{packages[0]}" + (f"-{suite}" if suite else ""))
     with (cache / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # test workers share the cache
         if not (folder / ".complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _download(packages, folder, suite)
+            unpack_debs(packages, folder, suite)
             (folder / ".complete").touch()
     return folder
 
@@ -111,7 +104,7 @@ def engine_root(suite: str, cache: Path = CACHE) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / ".complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            done = _run(_mmdebstrap(builder, suite, folder), cache)
+            done = run(_mmdebstrap(builder, suite, folder), cache)
             if done.returncode != 0:
                 raise ToolsUnavailableError(f"{suite}: {done.stderr.strip()[-200:]}")
             (folder / ".complete").touch()
@@ -122,43 +115,3 @@ def _mmdebstrap(builder: Path, suite: str, folder: Path) -> list[str]:
     options = ["--mode=root", "--variant=minbase", f"--include={_ENGINE_ROOT}"]
     unexpired = '--aptopt=Acquire::Check-Valid-Until "false"'  # a testing suite's list ages
     return ["perl", str(builder), *options, unexpired, suite, str(folder)]
-
-
-def _download(packages: tuple[str, ...], folder: Path, suite: str | None) -> None:
-    archives = folder.with_suffix(".debs")
-    shutil.rmtree(archives, ignore_errors=True)
-    archives.mkdir(parents=True)
-    folder.mkdir()
-    done = None if suite else _apt("download", archives, *packages)
-    if done is None or done.returncode != 0:  # lists may be missing or old on a bare machine
-        own = [f"-oDir::State::Lists={archives}/lists", f"-oDir::Cache={archives}/cache"]
-        if suite:
-            (archives / "sources.list").write_text(f"deb {_MIRROR} {suite} main\n")
-            own += [f"-oDir::Etc::SourceList={archives}/sources.list"]
-            own += ["-oDir::Etc::SourceParts=/dev/null", "-oAcquire::Check-Valid-Until=false"]
-        (archives / "lists/partial").mkdir(parents=True)
-        (archives / "cache/archives/partial").mkdir(parents=True)
-        _apt("update", archives, *own)
-        done = _apt("download", archives, *own, *packages)
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise ToolsUnavailableError(f"apt-get download failed: {reason}")
-    for archive in sorted(archives.glob("*.deb")):
-        _run(["dpkg-deb", "-x", str(archive), str(folder)], archives)
-    for name in ("bin", "sbin", "lib"):  # as on a merged-usr system
-        if (folder / name).is_dir():
-            shutil.copytree(folder / name, folder / "usr" / name, symlinks=True, dirs_exist_ok=True)
-            shutil.rmtree(folder / name)
-    shutil.rmtree(archives)
-
-
-def _apt(command: str, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    # As root, apt hands downloads to a user who cannot write here.
-    sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
-    return _run(["apt-get", *sandbox, "-q", command, *words], folder)
-
-
-def _run(argv: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        argv, cwd=folder, capture_output=True, text=True, check=False, timeout=300
-    )
