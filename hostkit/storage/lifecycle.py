@@ -76,6 +76,8 @@ class LayerDriver(MountingDriver):
         record = Record(valid_id(layer), parent, Phase.CREATING, read_write, size)
         if size is not None and not self.capabilities.size_limit:
             raise StorageError(f"{self.name} cannot limit the size of a layer here")
+        if size is not None and size <= 0:
+            raise StorageError(f"a layer of {size} bytes holds nothing")
         with self._home.changing():
             self._free_name(layer)
             if parent is not None and self._lookup(parent).phase is Phase.ACTIVE:

@@ -16,7 +16,7 @@ from hostkit.testing.tars import file, folder, tar
 from hostkit.value import NamedTuple
 
 # Every so many moments in a short run; `make soak` sees each.
-_STRIDE = 1 if THOROUGH else 5
+_STRIDE = 1 if THOROUGH else 7
 _TAR = tar(folder(b"a"), file(b"a/b", b"x" * 20000), file(b".wh.below"), file(b"c", b"1"))
 
 
