@@ -4,7 +4,8 @@
 `python -m benchmarks accuracy [-v]` measures how often the first finding is right,
 `python -m benchmarks log [MB]` how quickly a long log is searched,
 `python -m benchmarks thin [ROUNDS]` how fast thin pools are read,
-`python -m benchmarks images [ROUNDS]` images beside Docker's own commands.
+`python -m benchmarks images [ROUNDS]` images beside Docker's own commands,
+`python -m benchmarks storage [ROUNDS] [FOLDER]` layers beside GNU tar and a bare walk.
 """
 
 import compileall
@@ -12,11 +13,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 
 from benchmarks.measure import Contestant, Measured, own_rss, race
 from benchmarks.peers import peers
 
 ROUNDS = 11
+ALONE = ("accuracy", "storage", "thin")
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PREFLIGHT = "hostkit preflight"
 DOCTOR = "hostkit doctor, 50 lines"
@@ -33,14 +36,9 @@ MESSAGE = "WARNING: IPv4 forwarding is disabled. Networking will not work.\n"
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print, and exit with 1 when a promise is not kept."""
-    if arguments and arguments[0] == "accuracy":
-        from benchmarks import accuracy  # noqa: PLC0415 - the timed programs start from a small one
-
-        return accuracy.main(arguments[1:])
-    if arguments and arguments[0] == "thin":
-        from benchmarks import thin  # noqa: PLC0415 - as above
-
-        return thin.main(arguments[1:])
+    if arguments and arguments[0] in ALONE:  # imported here: who is timed starts from a small one
+        code: int = import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+        return code
     for folder in ("hostkit", "drivers", "checks"):  # as installing a wheel does
         compileall.compile_dir(os.path.join(ROOT, folder), quiet=1)
     if arguments and arguments[0] == "log":

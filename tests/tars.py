@@ -39,7 +39,7 @@ def node(name: str | bytes, kind: bytes, major: int = 0, minor: int = 0) -> tupl
     return member(name, kind, devmajor=major, devminor=minor), b""
 
 
-def member(name: str | bytes, kind: bytes = b"0", **fields: object) -> Member:
+def member(name: str | bytes, kind: bytes = b"0", /, **fields: object) -> Member:
     """A member; fields by name."""
     made = Member(os.fsencode(name), kind)
     made.uid, made.gid = os.geteuid(), os.getegid()

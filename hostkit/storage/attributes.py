@@ -31,7 +31,7 @@ def dress(member: Member, folder: int, name: bytes, *, inherits: bool) -> None:
 
 
 def dress_file(member: Member, descriptor: int, *, chown: bool, inherits: bool) -> None:
-    """The same for a file that was just made with its permission bits and is still open."""
+    """The same for a file that is open; `chown` where it was made with another owner."""
     if chown:
         os.fchown(descriptor, member.uid, member.gid)
     if inherits:
@@ -40,7 +40,6 @@ def dress_file(member: Member, descriptor: int, *, chown: bool, inherits: bool) 
         os.fchmod(descriptor, member.mode)
     if member.xattrs:
         set_xattrs(descriptor, member.xattrs, follow=True)
-    os.utime(descriptor, ns=(member.mtime_ns, member.mtime_ns))
 
 
 def set_time(folder: int, name: bytes, when: int) -> None:

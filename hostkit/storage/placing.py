@@ -116,8 +116,10 @@ class Placing(ABC):
                 _pour(descriptor, self._tar.chunks(), member.size)
                 self.bytes += member.size
             inherits = folder.special or bool(permissions & self._umask)
-            chown = folder.special or (member.uid, member.gid) != self._owner
-            dress_file(member, descriptor, chown=chown, inherits=inherits)
+            chown = inherits or (member.uid, member.gid) != self._owner
+            if chown or member.mode != permissions or member.xattrs:
+                dress_file(member, descriptor, chown=chown, inherits=inherits)
+            os.utime(descriptor, ns=(member.mtime_ns, member.mtime_ns))
         finally:
             os.close(descriptor)
 
@@ -237,6 +239,7 @@ class Placing(ABC):
                     like = member_of(name, FILE, found.info)
                     like.xattrs = xattrs_of(source, follow=True)
                     dress_file(like, target, chown=True, inherits=True)
+                    os.utime(target, ns=(like.mtime_ns, like.mtime_ns))
                 finally:
                     os.close(target)
             finally:

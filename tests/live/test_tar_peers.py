@@ -7,7 +7,7 @@ import stat
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def bsdtar() -> tuple[str, dict[str, str]]:
 @contextmanager
 def planted(
     items: list[tuple[str, str, int, int, dict[str, bytes]]],
-) -> Iterator[tuple[Path, Path]]:
+) -> Generator[tuple[Path, Path]]:
     """A tree, and an empty folder beside it."""
     top = Path(tempfile.mkdtemp())
     tree = top / "tree"
@@ -178,7 +178,7 @@ def test_we_unpack_what_bsdtar_packs(
 ) -> None:
     program, env = bsdtar
     with planted(items) as (tree, out):
-        command = [program, "--format=pax", "-cf", "-", "-C", tree, "."]
+        command = [program, "--format=pax", "-cf", "-", "-C", str(tree), "."]
         done = subprocess.run(command, check=True, capture_output=True, env=env)
         put(done.stdout, out)
         assert manifest(out) == manifest(tree)

@@ -29,9 +29,11 @@ def names(data: bytes) -> list[bytes]:
     return [one.name for one, _ in members(data)]
 
 
-def python_tar(fmt: int, *infos: tuple[tarfile.TarInfo, bytes], **options: object) -> bytes:
+def python_tar(
+    fmt: int, *infos: tuple[tarfile.TarInfo, bytes], pax_headers: dict[str, str] | None = None
+) -> bytes:
     sink = io.BytesIO()
-    with tarfile.open(fileobj=sink, mode="w", format=fmt, **options) as archive:  # type: ignore[call-overload] # options of one call
+    with tarfile.TarFile(fileobj=sink, mode="w", format=fmt, pax_headers=pax_headers) as archive:
         for info, data in infos:
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))

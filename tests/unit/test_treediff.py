@@ -100,6 +100,21 @@ def test_a_copy_differs_in_nothing(pair: Pair) -> None:
     assert pair.changes() == []
 
 
+def _link_elsewhere(tree: Path) -> None:
+    (tree / "l").unlink()
+    (tree / "l").symlink_to("b")
+
+
+def _folder_for_file(tree: Path) -> None:
+    (tree / "a").unlink()
+    (tree / "a").mkdir()
+
+
+def _file_for_folder(tree: Path) -> None:
+    shutil.rmtree(tree / "d")
+    (tree / "d").write_bytes(b"f")
+
+
 CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "added": (lambda t: (t / "d/e/new").write_bytes(b""), ["C /d", "C /d/e", "A /d/e/new"]),
     "deleted": (lambda t: (t / "d/e/f").unlink(), ["C /d", "C /d/e", "D /d/e/f"]),
@@ -110,13 +125,10 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "attribute": (lambda t: os.setxattr(t / "a", "user.x", b"1"), ["C /a"]),
     "attribute of a folder": (lambda t: os.setxattr(t / "empty", "user.x", b""), ["C /empty"]),
     "time": (lambda t: os.utime(t / "a", ns=(0, 1)), ["C /a"]),
-    "target": (lambda t: ((t / "l").unlink(), (t / "l").symlink_to("b")), ["C /l"]),
+    "target": (_link_elsewhere, ["C /l"]),
     "new name": (lambda t: os.link(t / "a", t / "z"), ["C /a", "A /z"]),
-    "file to folder": (lambda t: ((t / "a").unlink(), (t / "a").mkdir()), ["C /a"]),
-    "folder to file": (
-        lambda t: (shutil.rmtree(t / "d"), (t / "d").write_bytes(b"f")),
-        ["C /d"],
-    ),
+    "file to folder": (_folder_for_file, ["C /a"]),
+    "folder to file": (_file_for_folder, ["C /d"]),
 }
 
 

@@ -35,7 +35,7 @@ from hostkit.value import NamedTuple
 
 CHUNK = 1 << 20
 _LOOK = 1 << 14  # enough for some headers, where contents are passed over by seeking
-_COPIED = 1 << 16  # larger pieces are views, smaller ones cheaper to copy
+_COPIED = 1 << 12  # larger pieces are views, smaller ones cheaper to copy
 _EXTENSIONS = frozenset((PAX, PAX_GLOBAL, PAX_SUN, GNU_NAME, GNU_LINK, GNU_LABEL))
 _SPECIAL = _EXTENSIONS | {GNU_SPARSE}
 _NOT_FOR_ALL = (b"path", b"linkpath", b"size")
