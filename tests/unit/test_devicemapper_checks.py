@@ -19,11 +19,12 @@ from hostkit.facts.dataroot import DATA_ROOTS, VOLUME, DataRoot, LoopFile, Store
 from hostkit.facts.devicemapper import DEVICE_MAPPER, DM_TARGETS, DeviceMapper, Target
 from hostkit.facts.engine import DOCKER, Engine
 from hostkit.facts.filesystems import DType, Volume
+from hostkit.facts.graphdrivers import DOCKER_VERSION
 from hostkit.facts.libdevmapper import BASE, DEFERRED_REMOVE, LIBDEVMAPPER, Library
 from hostkit.facts.loop import LOOP_SUPPORT, LOOPS, Loop, LoopSupport
 from hostkit.facts.lvm import LVM, Lvm, parse_lvs
 from hostkit.facts.lvm import Setting as LvmSetting
-from hostkit.facts.modules import MODULES, Modules
+from hostkit.facts.modules import MODULES, Blocked, Modules
 from hostkit.facts.mounts import parse_mountinfo
 from hostkit.facts.osrelease import OS_RELEASE, OsRelease
 from hostkit.facts.thinpool import (
@@ -38,6 +39,7 @@ from hostkit.host.base import Space
 from hostkit_checks.devicemapper import kernel_side, loops, pools
 from hostkit_checks.devicemapper.checks import CHECKS
 from hostkit_checks.devicemapper.signatures import SIGNATURES
+from hostkit_checks.devicemapper.use import NEEDED, driver_use
 from tests.fakes import make_facts
 
 GB = 10**9
@@ -149,6 +151,28 @@ def test_a_registered_target_counts_whatever_the_modules_say() -> None:
         DM_TARGETS: (Target("thin-pool", (1, 22, 0)),),
     }
     assert isinstance(one(kernel_side.device_mapper, given), Passed)
+
+
+@pytest.mark.parametrize(
+    ("version", "known"), [((1, 12, 6), False), ((1, 13), True), ((29,), True)]
+)
+def test_before_overlay_was_the_default_nobody_can_tell_the_driver(
+    version: tuple[int, ...], known: bool
+) -> None:
+    facts = make_facts(given={**dict.fromkeys(NEEDED, Absent("f")), DOCKER_VERSION: version})
+    assert (driver_use(facts).used is not None) is known
+
+
+def test_a_module_that_modprobe_d_forbids_needs_no_other_kernel() -> None:
+    line = Blocked("dm_mod", "/etc/modprobe.d/cis.conf", 3, "install dm_mod /bin/false")
+    modules = LOADABLE._replace(blocked=(line,))
+    found = finding(kernel_side.device_mapper, {DAEMON_CONFIG: chosen(), MODULES: modules})
+    assert "modprobe.d forbids to load it" in found.summary
+    remedies = plugins.load().catalogue().get(found.problem).remedies
+    suiting = [remedy for remedy in remedies if remedy.suits(dict(found.params))]
+    assert [remedy.commands_for("any", dict(found.params))[0] for remedy in suiting] == [
+        "sed -n '3p' /etc/modprobe.d/cis.conf   # an install line: put # before it"
+    ]
 
 
 def test_modules_not_known_is_unknown_never_passed() -> None:

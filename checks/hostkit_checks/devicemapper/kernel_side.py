@@ -18,7 +18,7 @@ from hostkit.facts.engine import DOCKER
 from hostkit.facts.fact import Facts
 from hostkit.facts.libdevmapper import BASE, DEFERRED_REMOVE, LIBDEVMAPPER, Library
 from hostkit.facts.loop import LOOP_SUPPORT
-from hostkit.facts.modules import MODULES, ModuleState
+from hostkit.facts.modules import MODULES, Blocked, ModuleState
 from hostkit.host.answer import Absent, Known, Unreadable
 from hostkit_checks.devicemapper.use import NEEDED, driver_use, pool_option
 
@@ -57,7 +57,9 @@ def device_mapper(facts: Facts) -> Iterator[Outcome]:
         yield Finding(
             problem="dm-module-missing",
             severity=Severity.ERROR if use.used else Severity.INFO,
-            summary=f"the running kernel has no {what}, and no module for it"
+            summary=f"{what} is not in the kernel, and modprobe.d forbids to load it"
+            if blocked
+            else f"the running kernel has no {what}, and no module for it"
             + (": devicemapper cannot start" if use.used else ""),
             evidence=(
                 Evidence(MISC, "" if registered else "no line device-mapper"),
@@ -68,7 +70,7 @@ def device_mapper(facts: Facts) -> Iterator[Outcome]:
                 ),
                 *(use.evidence if use.used else ()),
             ),
-            params=(("kernel", "lacks-it"), ("module", missing)),
+            params=_params(missing, blocked),
         )
     elif ModuleState.UNKNOWN in states.values():
         yield Unknown(f"cannot tell whether the kernel has {' and '.join(_unknown(states))}")
@@ -76,6 +78,14 @@ def device_mapper(facts: Facts) -> Iterator[Outcome]:
         yield Passed("device-mapper and thin pools are in the kernel")
     else:
         yield Passed("device-mapper and thin pools are there to be loaded")
+
+
+def _params(missing: str, blocked: Blocked | None) -> tuple[tuple[str, str], ...]:
+    """For the remedy: a module that modprobe.d forbids is on the disk, no new kernel is needed."""
+    if blocked is None:
+        return (("kernel", "lacks-it"), ("module", missing))
+    place = (("file", blocked.file), ("line", str(blocked.line)))
+    return (("kernel", "forbids-it"), ("module", missing), *place)
 
 
 def _unknown(states: dict[str, ModuleState]) -> list[str]:

@@ -8,7 +8,13 @@ from hostkit.facts.block import BLOCK_DEVICES
 from hostkit.facts.daemonconfig import DAEMON_CONFIG
 from hostkit.facts.dataroot import DATA_ROOTS
 from hostkit.facts.fact import Facts
-from hostkit.facts.graphdrivers import DOCKER_VERSION, has_driver, written
+from hostkit.facts.graphdrivers import (
+    DOCKER_VERSION,
+    Version,
+    automatic_order,
+    has_driver,
+    written,
+)
 from hostkit.host.answer import Unreadable
 from hostkit.value import NamedTuple
 
@@ -60,7 +66,22 @@ def driver_use(facts: Facts) -> Use:
             return Use(None, f"{root.unreadable[0].source}: {root.unreadable[0].reason}")
     if isinstance(facts.get(DAEMON_CONFIG), Unreadable):
         return Use(None, "which driver dockerd is told to use cannot be read")
+    return _untold(version)
+
+
+def _untold(version: Version | None) -> Use:
+    """Nothing was chosen or used before."""
+    if version is not None and _may_come_first(version):
+        told = f"Docker {written(version)} is not told a driver: without aufs it takes devicemapper"
+        return Use(None, told)
     return Use(False, "nothing here uses the driver devicemapper")
+
+
+def _may_come_first(version: Version) -> bool:
+    """Whether dockerd tries the driver before any overlay, as CentOS and RHEL met it."""
+    order = automatic_order(version)
+    tried = [name for name in order if name == DRIVER or name.startswith("overlay")]
+    return not order or tried[0] == DRIVER
 
 
 def pool_option(facts: Facts) -> tuple[str, str] | None:
