@@ -22,7 +22,7 @@ from hostkit.facts.mounts import MOUNTS, parse_mountinfo
 from hostkit.facts.target import TARGET, Target
 from hostkit.host.answer import Absent, Unreadable
 from hostkit.host.base import Space
-from hostkit.storage.driver import DriverPlugin
+from hostkit.storage.plugin import DriverPlugin
 from hostkit_drivers import aufs, btrfs, overlay2, vfs, zfs
 from hostkit_drivers.devicemapper import direct_lvm, loop_lvm
 from tests.fakes import make_facts

@@ -32,7 +32,7 @@ from hostkit.system.tree import remove_tree
 from hostkit.value import NamedTuple
 from hostkit_drivers.devicemapper import inspection
 from hostkit_drivers.devicemapper.backing import Backing, LoopFiles, Volume
-from hostkit_drivers.devicemapper.options import Options, parse_options
+from hostkit_drivers.devicemapper.options import Options, read_options
 from hostkit_drivers.devicemapper.setup import set_up, volume_of
 
 _ROOT = "rootfs"
@@ -52,7 +52,7 @@ class DeviceMapperDriver(LayerDriver):
         read_only: bool = False,
         direct: bool = False,
     ) -> None:
-        self._options = parse_options(options or {})
+        self._options = read_options(options or {})
         super().__init__(root, read_only=read_only)
         self.capabilities = Capabilities(size_limit=True, block_backed=True)
         self.notes = Notes(f"{self.home}/metadata")

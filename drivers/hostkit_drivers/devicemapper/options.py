@@ -63,10 +63,10 @@ class Options(NamedTuple):
     extend_threshold: int = 80
 
 
-def parse_options(given: Mapping[str, str]) -> Options:
+def read_options(given: Mapping[str, str]) -> Options:
     """Raises StorageError for what is unknown or out of bounds.
 
-    >>> parse_options({"dm.basesize": "20G"}).base_size
+    >>> read_options({"dm.basesize": "20G"}).base_size
     21474836480
     """
     refuse_unknown("devicemapper", given, KNOWN)
