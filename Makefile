@@ -26,7 +26,7 @@ lab: $(DEV)  # KERNEL=6.1, 6.12 or 7.2
 	HOSTKIT_LAB_KERNEL=$(or $(KERNEL),6.1) $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/lab
 
 engines: $(DEV)
-	HOSTKIT_ENGINES=1 $(BIN)/python -m pytest -q tests/live/test_engines.py tests/live/test_upgrades.py
+	HOSTKIT_ENGINES=1 $(BIN)/python -m pytest -q tests/live/test_engines.py tests/live/test_upgrades.py tests/live/test_image_peers.py
 
 SEED ?= $(shell date +%s)
 soak: $(DEV)

@@ -132,10 +132,10 @@ def _driver(store: ImageStore) -> Iterator[Issue]:
     if not os.path.isdir(f"{store.root}/buildkit"):
         named = {layer.cache_id for layer in layers.layers()}
         named.update(one for ids in layers.containers().values() for one in ids)
-        for one in known.values():
-            stray = one.id not in named and re.fullmatch(_HEX, one.id)
-            if stray and one.state is State.FOREIGN:
-                yield Issue("layer-needless", one.id, "no image and no container names it")
+        for tree in known.values():
+            stray = tree.id not in named and re.fullmatch(_HEX, tree.id)
+            if stray and tree.state is State.FOREIGN:
+                yield Issue("layer-needless", tree.id, "no image and no container names it")
     yield from driver.check()
 
 

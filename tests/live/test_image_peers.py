@@ -13,7 +13,7 @@ import pytest
 
 from tests.rig.images import Skopeo, layer_tar
 from tests.rig.sickhost import SickHost
-from tests.rig.tools import DOCKER, IPTABLES, ToolsUnavailableError, unpack
+from tests.rig.tools import DOCKER, ENGINES, IPTABLES, ToolsUnavailableError, engine_root, unpack
 
 pytestmark = pytest.mark.root
 HOSTKIT = f"{sys.prefix}/bin/hostkit"
@@ -227,3 +227,30 @@ def test_dockerd_runs_an_image_on_a_data_root_that_we_wrote(host: SickHost) -> N
     host.shell("docker rmi x/app:2")
     host.stop_dockerd()
     assert said(host, "image", "ls", "--root", "/var/lib/docker")["images"] == []
+
+
+@pytest.mark.skipif(os.environ.get("HOSTKIT_ENGINES") != "1", reason="`make engines` runs it")
+@pytest.mark.parametrize("suite", sorted(ENGINES))
+def test_later_dockers_and_we_load_each_others_archives(
+    ours: Hostkit, tmp_path: Path, suite: str
+) -> None:
+    try:
+        root = engine_root(suite)
+    except ToolsUnavailableError as error:
+        pytest.skip(f"no root file system of {suite}: {error}")
+    with SickHost(root=root) as host:
+        host.start_dockerd()
+        image = small_image(host)
+        host.run("docker", "save", "x/app:2", "-o", "/tmp/theirs.tar")
+        archive = tmp_path / "archive.tar"
+        with archive.open("wb") as file:  # that root has no libraries for our Python
+            subprocess.run([*host.entering(), "cat", "/tmp/theirs.tar"], stdout=file, check=True)
+        loaded = ours("image", "load", "-i", str(archive))
+        assert [(one["id"], one["names"]) for one in loaded["images"]] == [(image, ["x/app:2"])]
+        for kind in ("docker", "oci"):
+            ours("image", "save", image, "--kind", kind, "-o", str(archive))
+            with archive.open("rb") as file:
+                send = [*host.entering(), "sh", "-c", "cat > /tmp/ours.tar"]
+                subprocess.run(send, stdin=file, check=True)
+            host.shell("docker image prune -af && docker load -i /tmp/ours.tar")
+            assert the_id(host, "x/app:2") == image

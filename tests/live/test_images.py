@@ -5,7 +5,7 @@ import json
 import os
 import random
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -334,7 +334,7 @@ def test_one_bad_image_of_two_keeps_the_other_out_and_a_sound_one_in(
     apart(action)
 
 
-def oci_layout(folder: Path, index: dict[str, object], *blobs: bytes) -> Path:
+def oci_layout(folder: Path, index: Mapping[str, object], *blobs: bytes) -> Path:
     """An OCI layout in a folder."""
     place = folder / "layout"
     (place / "blobs/sha256").mkdir(parents=True)

@@ -49,6 +49,11 @@ def keep_times(path: Path, change: Callable[[], object]) -> None:
     os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
 
 
+def _made_a_folder(top: Path) -> None:
+    (top / "new").unlink()
+    (top / "new").mkdir()
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "owner": (lambda top: os.chown(top / "new", 7, 8), "/new: owner 7:8, not 0:0"),
     "mode": (lambda top: (top / "new").chmod(0o4755), "/new: mode 4755, not 755"),
@@ -63,7 +68,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "/bin/sh is there, though the layer takes it away",
     ),
     "kind": (
-        lambda top: [(top / "new").unlink(), (top / "new").mkdir()],
+        _made_a_folder,
         "/new: it is of another kind|Is a directory|not a file",
     ),
 }

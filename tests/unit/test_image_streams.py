@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from hostkit.storage.errors import BadArchive, StorageError
 from hostkit.storage.image import archive as archives
-from hostkit.storage.image import streams
 from hostkit.storage.image.archive import FolderArchive, TarArchive
 from hostkit.storage.image.streams import Section, Sparing, spooled, unpacked
+from hostkit.storage.tar.reader import Source
 
 CONTENT = bytes(range(256)) * 9000
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -42,7 +42,7 @@ class Dribbling:
         return self._data.read(min(size, self._most))
 
 
-def all_of(source: streams.Source) -> bytes:
+def all_of(source: Source) -> bytes:
     pieces: list[bytes] = []
     while piece := source.read(1 << 16):
         pieces.append(piece)
@@ -99,7 +99,7 @@ def test_a_disk_is_not_filled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     fields = list(os.statvfs(tmp_path))
     fields[4] = 1  # f_bavail
     full = os.statvfs_result(fields)
-    monkeypatch.setattr(streams.os, "statvfs", lambda _: full)
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
     with pytest.raises(StorageError, match="free"):
         Sparing(Dribbling(CONTENT), str(tmp_path)).read(10)
     with pytest.raises(StorageError, match="free"):

@@ -7,7 +7,7 @@ before they are written, and a layer that several images share is written once.
 
 import json
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from hostkit.storage import digest
 from hostkit.storage.image import oci
@@ -92,8 +92,12 @@ def save_docker(store: ImageStore, wanted: Sequence[Wanted], sink: Sink, tell: T
 
 
 def save_oci(store: ImageStore, wanted: Sequence[Wanted], sink: Sink, tell: Tell) -> None:
-    """An OCI layout in a tar. Raises Damaged, OSError."""
+    """An OCI layout in a tar, with Docker's manifest.json beside it. Raises Damaged, OSError.
+
+    Docker since 25 writes the same two, and its load knows only the second.
+    """
     writing = _Writing(store, sink, tell)
+    listed: list[dict[str, object]] = []
     writing.file("oci-layout", _LAYOUT)
     for folder in ("blobs", "blobs/sha256"):
         writing.folder(folder)
@@ -119,20 +123,28 @@ def save_oci(store: ImageStore, wanted: Sequence[Wanted], sink: Sink, tell: Tell
         platform = {"architecture": config.architecture, "os": config.os}
         blob = {**_blob(oci.MANIFEST, found, len(manifest)), "platform": platform}
         tags = [name for name in one.names if name.tag]
+        listed.append(
+            {
+                "Config": _blob_path(one.image.id),
+                "RepoTags": list(map(str, tags)) or None,
+                "Layers": list(map(_blob_path, config.diff_ids)),
+            }
+        )
         manifests += [{**blob, "annotations": {oci.NAME: str(name)}} for name in tags] or [blob]
     index = {"schemaVersion": 2, "mediaType": oci.INDEX, "manifests": manifests}
     writing.file("index.json", _json(index))
+    writing.file("manifest.json", _json(listed))
     writing.close()
 
 
-def export(store: ImageStore, image: Image, sink: BinaryIO) -> None:
+def export(store: ImageStore, image: Image, sink: Sink) -> None:
     """The files of an image, all layers laid over each other, as one tar."""
     chain = image.config.chain()
     if not chain:
         TarWriter(sink).close()
         return
     with store.layers.mounted(store.layers.get(chain[-1])) as path:
-        write_diff(None, path, sink)
+        write_diff(None, path, cast("BinaryIO", sink))
 
 
 def _blob(media: str, found: str, size: int) -> dict[str, object]:

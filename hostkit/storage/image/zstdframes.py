@@ -25,7 +25,7 @@ class ZstdFrames:
         self._wanted = b""  # the beginning of a header that goes on in the next piece
         self._need = 4
         self._skip = 0
-        self._step = self._magic
+        self._step: Callable[[bytes], None] = self._magic
         self._checksum = 0
 
     def read(self, size: int, /) -> bytes:
