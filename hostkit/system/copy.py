@@ -198,6 +198,14 @@ class _Copying:
             os.close(one)
 
 
+def copy_look(source: str, target: str, *, but: str = "") -> None:
+    """Give one file or folder what another has besides its content.
+
+    `but`: the beginning of attributes that are left out. Raises OSError.
+    """
+    _dress(source, target, os.lstat(source), but)
+
+
 def _dress(source: str, target: str, info: os.stat_result, but: str = "") -> None:
     """Owner, mode, attributes, times, in this order: each may undo what comes after it."""
     os.chown(target, info.st_uid, info.st_gid, follow_symlinks=False)
