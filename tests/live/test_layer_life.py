@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The life of layers on real mounts: killed anywhere, on a full disk, among many processes."""
 
+import functools
 import io
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,8 +26,8 @@ from hostkit.storage.errors import (
 from hostkit.storage.plugin import DriverPlugin
 from hostkit.storage.tar.reader import TarReader
 from hostkit.system import mounts, syscalls
-from hostkit_drivers import overlay2, vfs
 from hostkit.testing.faults import killed_at
+from hostkit_drivers import overlay2, vfs
 from tests.rig.namespace import run_apart
 
 pytestmark = pytest.mark.root
@@ -41,7 +42,7 @@ def opened(plugin: DriverPlugin, root: object, *, read_only: bool = False) -> St
 
 
 @contextmanager
-def store(plugin: DriverPlugin, root: object) -> Iterator[StorageDriver]:
+def store(plugin: DriverPlugin, root: object) -> Generator[StorageDriver]:
     driver = opened(plugin, root)
     try:
         yield driver
@@ -119,6 +120,10 @@ def whole_life(driver: StorageDriver) -> None:
     driver.close()
 
 
+def live_and_close(plugin: DriverPlugin, root: Path) -> None:
+    whole_life(opened(plugin, root))
+
+
 @DRIVERS
 def test_killed_anywhere_a_store_opens_again_and_nothing_is_left(
     plugin: DriverPlugin, tmp_path: Path
@@ -130,7 +135,7 @@ def test_killed_anywhere_a_store_opens_again_and_nothing_is_left(
             point += 1
             root = tmp_path / str(point)
             root.mkdir()
-            if not killed_at(point, lambda root=root: whole_life(opened(plugin, root))):
+            if not killed_at(point, functools.partial(live_and_close, plugin, root)):
                 break
             with store(plugin, root) as driver:
                 # What is whole shows all that was written into it; the rest is gone.

@@ -101,7 +101,8 @@ def test_a_real_data_root_is_read_as_docker_reads_it(host: SickHost) -> None:
     assert seen["tree"] == seen["exported"]
     assert seen["metadata"] == data
     states = {layer: (parent, state) for layer, parent, state in seen["layers"]}
-    chain, at = [], seen["mount"]
+    chain: list[str] = []
+    at = seen["mount"]
     while at is not None:
         chain.append(at)
         assert states[at][1] == "foreign"

@@ -83,10 +83,10 @@ def test_a_copy_has_all_that_the_original_has(tmp_path: Path) -> None:
     for name in ("file", "folder", "link", "fifo", "socket", "."):
         os.utime(one / name, ns=(1, 1234567891234567891), follow_symlinks=False)
     copy_tree(str(one), str(two))
-    for name in [b".", *os.listdir(os.fsencode(one)), b"folder/again"]:
-        was = os.lstat(os.path.join(os.fsencode(one), name))
-        now = os.lstat(os.path.join(os.fsencode(two), name))
-        assert facts(was) == facts(now), name
+    for below in [b".", *os.listdir(os.fsencode(one)), b"folder/again"]:
+        was = os.lstat(os.path.join(os.fsencode(one), below))
+        now = os.lstat(os.path.join(os.fsencode(two), below))
+        assert facts(was) == facts(now), below
     assert os.getxattr(two / "file", "user.key") == b"\0value"
     assert os.getxattr(two / "folder", "user.key") == b"of a folder"
     assert (two / "file").stat().st_ino == (two / "folder/again").stat().st_ino

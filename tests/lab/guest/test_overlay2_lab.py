@@ -3,7 +3,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.lab(disks=("400M",), timeout=300)
 
 
 @contextmanager
-def formatted(disk: str, options: str, place: Path, *mkfs: str) -> Iterator[str]:
+def formatted(disk: str, options: str, place: Path, *mkfs: str) -> Generator[str]:
     subprocess.run([*mkfs, disk], check=True, capture_output=True)
     subprocess.run(["mount", *(("-o", options) if options else ()), disk, str(place)], check=True)
     try:
