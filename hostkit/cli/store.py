@@ -263,11 +263,10 @@ def _opened(place: Meant) -> StorageDriver:
     failed: list[str] = []
     for plugin in ranked(place.root, place.driver):
         assert plugin.open is not None
-        if not roots.occupied(place.root, (plugin.directory,)):
-            why = roots.trial(plugin, place.root)
-            if why:
-                failed.append(f"{plugin.name}: {why}")
-                continue
+        why = "" if place.driver else roots.trial(plugin, place.root)
+        if why:
+            failed.append(f"{plugin.name}: {why}")
+            continue
         return plugin.open(place.root, {}, False)
     name = place.driver or "no driver"
     raise StorageError(

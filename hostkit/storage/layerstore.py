@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 
 from hostkit import files
 from hostkit.storage.compression import gunzipped, gzip_writer
@@ -34,6 +35,9 @@ from hostkit.system.aside import mounted_aside
 from hostkit.system.tree import remove_tree
 
 _HEX = r"[0-9a-f]{64}"
+# A line of a tar-split that need not be parsed to know how long its segment is.
+_SEGMENT_LINE = rb'\{"type":2,"payload":"([A-Za-z0-9+/]*(=*))","position":\d+\}\n'
+_LINE_LIMIT = 4 << 20
 _PIECE = 256 << 10  # bytes that are handed on at once
 
 
@@ -116,10 +120,16 @@ class LayerStore(LayerNames):
 
     def tar_size(self, chain: str) -> int:
         """How many bytes `read` gives. Raises NoSuchLayer, Damaged."""
+        total = 0
         with self.split(chain) as split:
-            return sum(
-                len(one.data) if isinstance(one, Segment) else one.size for one in entries(split)
-            )
+            while line := split.readline(_LINE_LIMIT):
+                segment = re.fullmatch(_SEGMENT_LINE, line)
+                if segment is not None:
+                    total += 3 * (segment.end(1) - segment.start(1)) // 4 - len(segment[2])
+                else:
+                    for one in entries(BytesIO(line)):
+                        total += len(one.data) if isinstance(one, Segment) else one.size
+        return total
 
     def damaged_file(self, chain: str) -> str:
         """The first file whose content is not what it was, "" for none. Raises OSError."""
