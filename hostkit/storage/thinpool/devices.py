@@ -27,7 +27,7 @@ import errno
 import time
 from collections.abc import Callable
 
-from hostkit.storage.errors import Damaged, LayerInUse, NoSuchLayer, StorageError
+from hostkit.storage.errors import Damaged, LayerInUse, NoSuchLayer
 from hostkit.storage.thin.dockerpool import Note, Transaction
 from hostkit.storage.thinpool.notes import Notes
 from hostkit.storage.thinpool.pool import MOST_DEVICES, THIN, ThinPool, sectors
@@ -112,9 +112,13 @@ class ThinDevices:
         return self._make(name, size, act)
 
     def _make(self, name: str, size: int, act: Callable[[int], None]) -> Note:
+        stale = self.notes.get(name)
+        if stale is not None and not (stale.deleted and self.delete(name)):
+            raise LayerInUse(
+                f"there is a device of {name} still",
+                "it goes when its last user does" if stale.deleted else "",
+            )
         number = self._begin()
-        if self.notes.get(name) is not None:
-            raise StorageError(f"there is a device of {name} already")
         device = self._free_number()
         note = Note(name, device, size, number + 1)
         self.notes.put_transaction(Transaction(number + 1, name, device))

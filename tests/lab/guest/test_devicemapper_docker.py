@@ -93,7 +93,7 @@ def test_layers_of_docker_are_mounted_to_be_read_and_never_changed(dockers: str)
                 if os.path.exists(f"{mount.path}/own"):
                     own.append(Path(mount.path, "own").read_text())
                 with pytest.raises(OSError, match="Read-only"):
-                    open(f"{mount.path}/new", "w")
+                    Path(mount.path, "new").touch()
             with pytest.raises(WrongState):
                 driver.remove(layer.id)
     assert own == ["written\n", "written\n"]  # in the container, and in the image made of it

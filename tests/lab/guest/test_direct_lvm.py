@@ -118,7 +118,9 @@ def test_a_disk_with_anything_on_it_is_refused(disks: list[str], tmp_path: Path)
 def test_what_fails_half_way_leaves_the_disk_as_it_was(disks: list[str], tmp_path: Path) -> None:
     with pytest.raises(lvm.LvmFailed, match="lvcreate"):
         # 99 and 1 percent: the pool's own spare does not fit any more
-        opened(tmp_path, options(disks[1], thinp_percent="99", thinp_metapercent="1", blocksize="1G"))
+        opened(
+            tmp_path, options(disks[1], thinp_percent="99", thinp_metapercent="1", blocksize="1G")
+        )
     assert command("vgs", "--noheadings").strip() == ""
     assert list(lvm.signs_of_use(disks[1])) == []
 
