@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a driver must not leave behind, and a namespace in which its mounts touch nobody."""
 
+import errno
 import os
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
 from hostkit.system import mounts, syscalls
 
 State = dict[str, set[str]]
+_TRIES = 100
+_WAIT_S = 0.02
 
 
 @contextmanager
@@ -21,11 +25,25 @@ def private_mounts() -> Generator[None]:
         try:
             yield
         finally:
-            syscalls.setns(home, syscalls.CLONE_NEWNS)
+            _return_to(home)
             os.fchdir(folder)
     finally:
         os.close(folder)
         os.close(home)
+
+
+def _return_to(namespace: int) -> None:
+    """A thread that has just ended shares our working folder a moment longer: setns(2), EINVAL."""
+    for _ in range(_TRIES):
+        try:
+            syscalls.setns(namespace, syscalls.CLONE_NEWNS)
+        except OSError as problem:
+            if problem.errno != errno.EINVAL:
+                raise
+            time.sleep(_WAIT_S)
+        else:
+            return
+    syscalls.setns(namespace, syscalls.CLONE_NEWNS)
 
 
 def state(root: str) -> State:

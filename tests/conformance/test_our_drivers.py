@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Our drivers against the conformance suite, on the file system that temporary files lie on."""
+"""Our drivers against the conformance suite, in memory; on real file systems in tests/live."""
 
 import pytest
 

@@ -30,7 +30,7 @@ def _depth(subject: Subject, wanted: int) -> int:
 
 
 def _stack(subject: Subject, depth: int) -> None:
-    """moby's deep read: each layer overwrites one file and adds a folder of its own."""
+    """Moby's deep read: each layer overwrites one file and adds a folder of its own."""
     for number in range(depth):
         name = f"layer-{number}"
         subject.driver.create(name, f"layer-{number - 1}" if number else None)
