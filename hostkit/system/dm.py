@@ -330,7 +330,7 @@ class DeviceMapper:
                 return answer
             room *= 4
 
-    def _ask(
+    def _ask(  # noqa: PLR0913 - the fields of one structure
         self,
         command: int,
         doing: str,

@@ -2,6 +2,7 @@
 """File systems made, known again and made larger."""
 
 import os
+import re
 import struct
 import uuid as uuids
 
@@ -12,7 +13,7 @@ from hostkit.value import NamedTuple
 KINDS = ("xfs", "ext4")
 _HEAD = 66 << 10
 _XFS, _EXT, _BTRFS = b"XFSB", 0xEF53, b"_BHRfS_M"
-_EXT_AT, _BTRFS_AT = 1024, 64 << 10
+_EXT_AT, _BTRFS_AT, _XFS_HEAD = 1024, 64 << 10, 48
 _EXT4_FEATURES = 0x40 | 0x80 | 0x200  # extents, 64 bit, flexible groups
 _MAKING_S, _GROWING_S, _CHECKING_S = 900.0, 300.0, 3600.0
 _CRC_SINCE = (3, 16)  # xfs with crc and finobt: moby, daemon/graphdriver/devmapper
@@ -41,7 +42,7 @@ def identify(path: str) -> FileSystem | None:
 
 def parse_head(head: bytes) -> FileSystem | None:
     """The file system that the first 66 KiB show."""
-    if head[:4] == _XFS and len(head) >= 48:
+    if head[:4] == _XFS and len(head) >= _XFS_HEAD:
         return FileSystem("xfs", _uuid(head[32:48]))
     if head[_BTRFS_AT + 64 : _BTRFS_AT + 72] == _BTRFS:
         return FileSystem("btrfs", _uuid(head[_BTRFS_AT + 32 : _BTRFS_AT + 48]))
@@ -93,10 +94,8 @@ def kernel_version(release: str) -> tuple[int, int]:
     >>> kernel_version("3.10.0-1160.el7.x86_64"), kernel_version("6.1.0-rc1")
     ((3, 10), (6, 1))
     """
-    words = release.split("-", maxsplit=1)[0].split(".")
-    if len(words) < 2 or not (words[0].isdecimal() and words[1].isdecimal()):
-        return 0, 0
-    return int(words[0]), int(words[1])
+    match = re.match(r"([0-9]{1,6})\.([0-9]{1,6})", release)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def grow(kind: str, device: str, mounted: str) -> None:

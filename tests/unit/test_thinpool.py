@@ -4,9 +4,8 @@
 import errno
 import itertools
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -17,8 +16,14 @@ from hostkit.storage.errors import Damaged
 from hostkit.storage.thin.dockerpool import Note, Transaction
 from hostkit.storage.thinpool.devices import ThinDevices
 from hostkit.storage.thinpool.notes import Notes, note_name
-from hostkit.storage.thinpool.pool import PoolFull, PoolUnfit, refuse_full, refuse_unfit
-from hostkit.system.dm import Device
+from hostkit.storage.thinpool.pool import (
+    PoolFull,
+    PoolUnfit,
+    ThinPool,
+    refuse_full,
+    refuse_unfit,
+)
+from hostkit.system.dm import Device, DeviceMapper
 
 
 class CutError(Exception):
@@ -31,10 +36,10 @@ class FakeMapper:
     def version(self) -> tuple[int, int, int]:
         return 4, 40, 0
 
-    def info(self, name: str) -> Device | None:
+    def info(self, _: str) -> Device | None:
         return None
 
-    def remove(self, name: str, *, deferred: bool = False) -> bool:
+    def remove(self, name: str, **_: bool) -> bool:
         raise OSError(errno.ENXIO, "no such device", name)
 
 
@@ -65,7 +70,7 @@ class FakePool:
         self.devices.add(device)
         self.step()
 
-    def create_snapshot(self, device: int, origin: int) -> None:
+    def create_snapshot(self, device: int, _: int) -> None:
         self.create_thin(device)
 
     def delete(self, device: int) -> None:
@@ -80,16 +85,15 @@ class FakePool:
         self.durable = (frozenset(self.devices), new)
         self.step()
 
-    @contextmanager
-    def metadata(self) -> Generator["FakePool"]:
-        yield self
-
 
 class Devices(ThinDevices):
+    """What would be read from the metadata is asked of the pool."""
+
+    fake: FakePool
+
     def unnoted(self) -> frozenset[int]:
         noted = {note.device for note in self.notes.all()}
-        assert isinstance(self.pool, FakePool)
-        return frozenset(self.pool.devices) - noted
+        return frozenset(self.fake.devices) - noted
 
 
 class CountingNotes(Notes):
@@ -113,7 +117,10 @@ class CountingNotes(Notes):
 def devices(folder: Path, pool: FakePool) -> Devices:
     folder.mkdir(exist_ok=True)
     notes = CountingNotes(str(folder), pool)
-    return Devices(FakeMapper(), pool, notes, "docker-1:2-3")  # type: ignore[arg-type] # the pool pretends
+    mapper, pretended = cast("DeviceMapper", FakeMapper()), cast("ThinPool", pool)
+    made = Devices(mapper, pretended, notes, "docker-1:2-3")
+    made.fake = pool
+    return made
 
 
 def consistent(made: Devices, pool: FakePool) -> None:
@@ -147,7 +154,7 @@ def test_cut_at_every_step_notes_and_pool_agree_again(tmp_path: Path, power: boo
         again.recover()
         another = again.create("another", 1 << 20)
         consistent(again, found)
-        assert another.device not in (base.device,)
+        assert another.device != base.device
         assert "base" in again.notes.names()
         if whole:
             assert again.notes.names() == ["another", "base", "new"]

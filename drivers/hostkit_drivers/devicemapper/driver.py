@@ -10,7 +10,6 @@ A pool becomes active when something needs it, never for a store that is opened 
 It goes again with the last process that uses it.
 """
 
-import errno
 import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from hostkit.storage.errors import Damaged, ReadOnlyStore, StorageError
 from hostkit.storage.home import WHOLE, Hold, Phase, Record
 from hostkit.storage.lifecycle import LayerDriver
 from hostkit.storage.thin.dockerpool import BASE, BaseDevice, Note
+from hostkit.storage.thin.metadata import Metadata
 from hostkit.storage.thinpool.devices import ThinDevices
 from hostkit.storage.thinpool.notes import Notes, note_name
 from hostkit.storage.thinpool.pool import ThinPool, refuse_full
@@ -305,7 +305,7 @@ class DeviceMapperDriver(LayerDriver):
             return Usage(used * metadata.block_size, 0)
 
     @contextmanager
-    def _metadata(self) -> Generator[inspection.Metadata]:
+    def _metadata(self) -> Generator[Metadata]:
         if self.read_only:
             with inspection.at_rest(self.backing) as metadata:
                 yield metadata

@@ -28,6 +28,8 @@ from hostkit_drivers.devicemapper.options import Options
 OPEN, DELETED = "thinpool-transaction-open", "device-deletion-pending"
 MENDED = (OPEN, DELETED)
 _CHECK_S = 600.0
+_MOST_FAULTS = 20
+_STEP, _UNITS = 1000, ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 @contextmanager
@@ -120,11 +122,11 @@ def _bytes(count: int) -> str:
     >>> _bytes(107374182400), _bytes(65536)
     ('107.4GB', '65.54kB')
     """
-    size, unit = float(count), 0
-    while size >= 1000 and unit < 5:
-        size /= 1000
-        unit += 1
-    return f"{size:.4g}{('B', 'kB', 'MB', 'GB', 'TB', 'PB')[unit]}"
+    size, units = float(count), list(_UNITS)
+    while size >= _STEP and len(units) > 1:
+        size /= _STEP
+        units.pop(0)
+    return f"{size:.4g}{units[0]}"
 
 
 def check(backing: Backing, mapper: DeviceMapper, notes: Notes) -> Iterator[Issue]:
@@ -220,7 +222,7 @@ def _compared(metadata: Metadata, noted: list[Note]) -> Iterator[Issue]:
 def _sound(metadata: Metadata, backing: Backing) -> Iterator[Issue]:
     path = backing.metadata_path()
     report = thin.check(metadata)
-    for fault in report.faults[:20]:
+    for fault in report.faults[:_MOST_FAULTS]:
         yield Issue("thinpool-metadata-damaged", path, f"{fault.harm.value}: {fault.text}")
     if report.faults:
         return

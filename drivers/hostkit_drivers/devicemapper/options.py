@@ -9,6 +9,7 @@ from hostkit.system.mkfs import KINDS
 from hostkit.value import NamedTuple
 
 _GIB = 1 << 30
+_WHOLE = 100  # percent
 SMALLEST_BLOCK, LARGEST_BLOCK = 64 << 10, 1 << 30
 _YES, _NO = ("1", "t", "true"), ("0", "f", "false")
 
@@ -103,7 +104,7 @@ def read_options(given: Mapping[str, str]) -> Options:
         extend_percent=_number(given, "dm.thinp_autoextend_percent", 20, 1, 100),
         extend_threshold=_number(given, "dm.thinp_autoextend_threshold", 80, 1, 100),
     )
-    if asked.data_percent + asked.metadata_percent > 100:
+    if asked.data_percent + asked.metadata_percent > _WHOLE:
         raise StorageError("dm.thinp_percent and dm.thinp_metapercent are more than 100 together")
     for name in ("dm.use_deferred_removal", "dm.use_deferred_deletion"):
         _flag(given, name)  # done where the kernel can, and only for what is busy

@@ -70,7 +70,7 @@ class Notes:
 
     def put(self, note: Note) -> None:
         """Write a note."""
-        fields = {
+        fields: dict[str, object] = {
             "device_id": note.device,
             "size": note.size,
             "transaction_id": note.transaction,
