@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV := $(VENV)/.dev
 
-.PHONY: preflight doctor test check lab engines soak bench clean
+.PHONY: preflight doctor test check lab engines soak bench bundle bundle-test old-kernel clean
 
 preflight: $(READY)
 	@$(BIN)/hostkit preflight; echo "hostkit exit code: $$?"
@@ -37,6 +37,19 @@ soak: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks
+
+bundle: $(DEV)  # ARCH=aarch64 for another machine's
+	$(BIN)/python -m contrib.bundle $(if $(ARCH),--architecture $(ARCH))
+
+bundle-test: $(DEV)
+	HOSTKIT_BUNDLE=1 $(BIN)/python -m pytest -q tests/live/test_bundle.py
+
+# Every test but the lab's, without the system calls that are newer than Linux 3.10. Engines and
+# other programs need them; 500 layers are more than a kernel without the new mount API joins.
+old-kernel: $(DEV)
+	$(BIN)/python -m tests.rig.oldkernel $(BIN)/python -m pytest -q -n auto --dist loadgroup \
+		-p no:cacheprovider tests/unit tests/e2e tests/conformance \
+		-k "not test_every_layer_of_a_deep_stack_is_seen or 128"
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
