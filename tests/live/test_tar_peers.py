@@ -182,3 +182,30 @@ def test_we_unpack_what_bsdtar_packs(
         done = subprocess.run(command, check=True, capture_output=True, env=env)
         put(done.stdout, out)
         assert manifest(out) == manifest(tree)
+
+
+ACL = bytes.fromhex(
+    "02000000 01000600ffffffff 02000400d2040000 04000400ffffffff"
+    "080007002b110000 10000700ffffffff 20000000ffffffff"
+)
+
+
+@pytest.mark.parametrize("packer", ["gnu", "bsdtar"])
+def test_access_control_lists_of_others_are_kept(
+    bsdtar: tuple[str, dict[str, str]], packer: str
+) -> None:
+    program, env = bsdtar
+    with planted([("a", "file", 0o644, 1, {}), ("d", "folder", 0o755, 1, {})]) as (tree, out):
+        try:
+            os.setxattr(tree / "a", "system.posix_acl_access", ACL)
+            os.setxattr(tree / "d", "system.posix_acl_default", ACL)
+        except OSError as problem:
+            pytest.skip(f"no ACLs on this file system: {problem}")
+        words = [*GNU, "--acls", "--format=posix"] if packer == "gnu" else [program, "--format=pax"]
+        command = [*words, "-cf", "-", "-C", str(tree), "."]
+        done = subprocess.run(
+            command, check=True, capture_output=True, env=None if packer == "gnu" else env
+        )
+        assert b"SCHILY.acl.access" in done.stdout
+        put(done.stdout, out)
+        assert manifest(out, times=False) == manifest(tree, times=False)

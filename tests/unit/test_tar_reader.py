@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostkit.storage.errors import BadArchive
+from hostkit.storage.tar import acl
 from hostkit.storage.tar.member import FOLDER, Member, parse_pax
 from hostkit.storage.tar.reader import Limits, TarReader, index
 from tests.tars import file, folder, tar
@@ -240,6 +241,14 @@ def test_a_file_larger_than_any_is_refused() -> None:
 def test_any_pax_header_parses_or_raises_value_error(data: bytes) -> None:
     try:
         parse_pax(data)
+    except ValueError:
+        return
+
+
+@given(st.one_of(st.binary(max_size=60), st.text("usergopmaskth:,-rwx017\n#", max_size=60)))
+def test_any_access_control_list_is_read_or_raises_value_error(text: bytes | str) -> None:
+    try:
+        acl.from_text(text.encode() if isinstance(text, str) else text)
     except ValueError:
         return
 

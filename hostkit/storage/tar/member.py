@@ -10,6 +10,8 @@ from struct import Struct
 from typing import Final
 from zlib import adler32
 
+from hostkit.storage.tar import acl
+
 BLOCK: Final = 512
 ZEROS: Final = bytes(BLOCK)
 NS: Final = 1_000_000_000
@@ -201,6 +203,8 @@ def apply_pax(member: Member, records: dict[bytes, bytes]) -> None:
     for key, value in records.items():
         if key.startswith(XATTR_PREFIX):
             member.xattrs[xattr_name(key)] = value
+        elif key in acl.KEYS:
+            _apply_acl(member, acl.KEYS[key], value)
         elif not value:  # as if it were not said (POSIX, pax)
             continue
         elif key in (b"size", b"uid", b"gid"):
@@ -213,6 +217,12 @@ def apply_pax(member: Member, records: dict[bytes, bytes]) -> None:
             member.linkname = value
         elif key == b"mtime":
             member.mtime_ns = seconds_to_ns(value)
+
+
+def _apply_acl(member: Member, name: bytes, text: bytes) -> None:
+    found = acl.from_text(text)
+    if found is not None:
+        member.xattrs.setdefault(name, found)
 
 
 def xattr_name(key: bytes) -> bytes:
