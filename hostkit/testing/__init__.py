@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -78,12 +78,12 @@ def subject(
     driver_plugin: DriverPlugin,
     driver_root: str,
     driver_options: Mapping[str, str],
-    record_property: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
 ) -> Iterator[Subject]:
     """The driver, opened; after the case nothing of it may be left."""
     if os.geteuid() != 0:
         pytest.skip("a storage driver needs root")
-    record_property(_PLACE, _place(driver_plugin.name, driver_root))  # type: ignore[operator]
+    record_property(_PLACE, _place(driver_plugin.name, driver_root))
     with leftovers.private_mounts():
         before = leftovers.state(driver_root)
         subject = Subject(driver_plugin, driver_root, driver_options)

@@ -14,7 +14,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from hostkit.system import syscalls
 
@@ -162,7 +162,7 @@ def in_child(function: Callable[[], T]) -> T:
     """What a function gives in a process of its own. Raises AssertionError when it fails."""
     status, said = _forked(function)
     assert status == 0, f"in another process:\n{said}"
-    return said  # type: ignore[return-value] - it has gone through a pipe
+    return cast("T", said)
 
 
 def _forked(function: Callable[[], object]) -> tuple[int, Any]:

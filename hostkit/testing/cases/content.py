@@ -4,6 +4,7 @@
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -223,14 +224,15 @@ class Content:
 
 
 def _refuses_writes(path: str) -> None:
-    for write in (
+    writes: tuple[Callable[[], object], ...] = (
         lambda: open(f"{path}/new", "w").close(),
         lambda: open(f"{path}/file", "a").close(),
         lambda: os.unlink(f"{path}/file"),
         lambda: os.chmod(f"{path}/file", 0o600),
         lambda: os.mkdir(f"{path}/folder"),
         lambda: os.setxattr(f"{path}/file", "trusted.x", b"1"),
-    ):
+    )
+    for write in writes:
         with pytest.raises(OSError, match="Read-only"):
             write()
     assert b"/file" in look(path)

@@ -4,6 +4,7 @@
 import errno
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -86,7 +87,7 @@ class Crashes:
         store = _Store(subject, operation)
         for point in store.points():
             operation.prepare(subject)
-            failed = in_child(lambda point=point: _refused(subject, operation, point, how))
+            failed = in_child(partial(_refused, subject, operation, point, how))
             store.must_be_sound(f"{what}, {how}, call {point} ({failed})")
             if not failed:
                 break

@@ -4,10 +4,13 @@
 import os
 import random
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from hostkit.storage.driver import StorageDriver
 from hostkit.storage.errors import StorageError
 from hostkit.testing.faults import in_child
 from hostkit.testing.subject import REFUSALS, THOROUGH, Subject, touching
@@ -111,8 +114,8 @@ class Many:
             readers.append(reader)
         problems: list[str] = []
         for reader in readers:
-            with os.fdopen(reader) as said:
-                problems.append(said.read())
+            with os.fdopen(reader) as words:
+                problems.append(words.read())
         for child in children:
             os.waitpid(child, 0)
         assert [problem for problem in problems if problem] == []
@@ -147,12 +150,13 @@ def _storm(subject: Subject, number: int) -> None:
         driver.commit(name)
         own.append(name)
         shared = f"shared-{shaken.randrange(4)}"
-        for action in (
-            lambda shared=shared: driver.create(shared, "bottom"),
-            lambda shared=shared: driver.mount(shared).close(),
-            lambda shared=shared: driver.remove(shared),
-            lambda: driver.cleanup(),  # noqa: PLW0108 - one of several
-        ):
+        actions: tuple[Callable[[], object], ...] = (
+            partial(driver.create, shared, "bottom"),
+            partial(_mount, driver, shared),
+            partial(driver.remove, shared),
+            driver.cleanup,
+        )
+        for action in actions:
             if shaken.random() < 0.5:
                 try:
                     action()
@@ -165,3 +169,7 @@ def _storm(subject: Subject, number: int) -> None:
             except REFUSALS:
                 own.append(last)
     driver.close()
+
+
+def _mount(driver: StorageDriver, layer: str) -> None:
+    driver.mount(layer).close()
