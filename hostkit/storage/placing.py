@@ -50,7 +50,7 @@ class Placing(ABC):
         self._overlay = overlay
         self._opaque_name = OPAQUE_XATTRS[0]
         self._tree = Tree(folder, self._missing)
-        empty = overlay or not os.listdir(self._tree.root.descriptor)
+        empty = not os.listdir(self._tree.root.descriptor)
         # What this tar brought; None: all that there is.
         self._made: set[bytes] | None = None if empty else set()
         self._times: dict[bytes, int] = {}  # of folders, set when nothing is added any more

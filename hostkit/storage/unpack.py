@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from hostkit.storage.attributes import dress, member_of, proc_path, set_time, xattrs_of
-from hostkit.storage.below import OPAQUE_XATTRS, Below, Found, is_whiteout, lstat
+from hostkit.storage.below import OPAQUE_XATTRS, Below, Found, is_opaque, is_whiteout, lstat
 from hostkit.storage.errors import BadArchive
 from hostkit.storage.placing import Placing, shown
 from hostkit.storage.rooted import FOLDER as OPEN_FOLDER
@@ -173,13 +173,31 @@ class _Unpacking(Placing):
         return True
 
     def _hide(self, folder: Folder, name: bytes) -> None:
-        where = folder.descriptor
-        try:
-            os.mknod(name, stat.S_IFCHR, 0, dir_fd=where)
-        except FileExistsError:
-            info = os.stat(name, dir_fd=where, follow_symlinks=False)
-            if stat.S_ISDIR(info.st_mode):
-                os.setxattr(proc_path(where, name), self._opaque_name, b"y")
+        """Hide what the layers below have there; what an earlier tar brought goes."""
+        path, where = folder.below(name), folder.descriptor
+        info = lstat(where, name)
+        if info is not None and self._made is not None and path not in self._made:
+            self._remove(folder, name)
+            info = None
+        if info is None:
+            if self._shows(path):
+                os.mknod(name, stat.S_IFCHR, 0, dir_fd=where)
+                if self._made is not None:
+                    self._made.add(path)
+        elif stat.S_ISDIR(info.st_mode):
+            os.setxattr(proc_path(where, name), self._opaque_name, b"y")
+
+    def _shows(self, path: bytes) -> bool:
+        """Whether the layers below have something there, as far as they are known.
+
+        Where nothing is merged a mark would be seen by who lists the folder.
+        """
+        above = path.rpartition(b"/")[0]
+        while above:
+            if is_opaque(self._tree.folder(above).descriptor):
+                return False
+            above = above.rpartition(b"/")[0]
+        return not self._below or self._below.info(path) is not None
 
     def _delete(self, above: bytes, name: bytes) -> None:
         try:
@@ -201,6 +219,7 @@ class _Unpacking(Placing):
             folder = self._tree.folder(path, make=True)
             if folder.path:
                 os.setxattr(folder.descriptor, self._opaque_name, b"y")
+                self._empty(folder.path)
                 return
             for name in self._below.names(b""):  # overlayfs has no opaque root
                 self._hide(folder, name)
@@ -214,18 +233,19 @@ class _Unpacking(Placing):
             self._empty(path)
 
     def _empty(self, path: bytes) -> None:
-        """Remove all in a folder that this layer did not bring."""
-        if self._made is None:
-            return
+        """Remove all in a folder that this layer did not bring, and marks of what is hidden."""
         pending = [path]
         while pending:
             inner = self._tree.folder(pending.pop())
             for word in os.listdir(inner.descriptor):
                 name = os.fsencode(word)
                 info = lstat(inner.descriptor, name)
-                if inner.below(name) not in self._made:
+                brought = self._made is None or inner.below(name) in self._made
+                if info is None:
+                    continue
+                if not brought or (self._overlay and is_whiteout(info)):
                     self._remove(inner, name)
-                elif info is not None and stat.S_ISDIR(info.st_mode):
+                elif stat.S_ISDIR(info.st_mode):
                     pending.append(inner.below(name))
 
 
