@@ -187,7 +187,9 @@ def ranked(root: str, directory: str = "") -> list[DriverPlugin]:
     by_name = {one.name: one for one in able if directory in ("", one.directory)}
     if len(by_name) < 2:  # noqa: PLR2004 - nothing to choose
         return list(by_name.values())
-    return [by_name[one.driver] for one in advice(root).ranked if one.driver in by_name]
+    wanted = (one for one in advice(root).ranked if one.driver in by_name)
+    # One that cannot work here is not tried: devices would be made for nothing.
+    return [by_name[one.driver] for one in wanted if directory or one.verdict != "impossible"]
 
 
 def trials(root: str) -> dict[str, str]:
@@ -239,7 +241,7 @@ def _reader(place: Meant) -> StorageDriver:
         if plugin.directory == place.driver and plugin.open is not None:
             try:
                 return plugin.open(place.root, {}, True)
-            except (StorageError, OSError) as problem:
+            except (HostkitError, OSError) as problem:
                 why = str(problem)
     return cast("StorageDriver", _Unopened(place.driver or "none", why))
 

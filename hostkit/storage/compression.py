@@ -12,7 +12,12 @@ from isal.igzip_lib import IsalError
 from hostkit.storage.tar.reader import Source
 
 _LEVEL = 2  # about the size of zlib -3
-GZIP_DAMAGE: tuple[type[Exception], ...] = (IsalError, zlib.error, gzip.BadGzipFile, EOFError)
+GZIP_DAMAGE: tuple[type[Exception], ...] = (
+    cast("type[Exception]", IsalError),
+    zlib.error,
+    gzip.BadGzipFile,
+    EOFError,
+)
 _open = cast("Callable[..., BinaryIO]", IGzipFile)  # it has no types
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 
 from hostkit import files
+from hostkit.errors import HostkitError
 from hostkit.storage.errors import StorageError
 from hostkit.storage.plugin import DriverPlugin
 from hostkit.storage.tar.member import CHARACTER, FILE, FOLDER, Member
@@ -95,7 +96,7 @@ def trial(plugin: DriverPlugin, root: str) -> str:
             _try(plugin, folder)
         finally:
             remove_tree(folder)
-    except (OSError, StorageError) as problem:
+    except (OSError, HostkitError) as problem:
         return str(problem)
     return ""
 

@@ -16,8 +16,10 @@ from tests.rig.images import layer_tar
 
 SCHEMA = Path(report.__file__).parent / "schema/hostkit.storage-1.schema.json"
 VALIDATOR: Any = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
-ACTIONS = [("image", action) for action in image.ACTIONS]
-ACTIONS += [("storage", action) for action in storage.ACTIONS]
+ACTIONS = [
+    *(("image", action) for action in image.ACTIONS),
+    *(("storage", action) for action in storage.ACTIONS),
+]
 as_root = pytest.mark.root
 
 

@@ -10,6 +10,7 @@ import pytest
 from hostkit.storage import digest, fsck
 from hostkit.storage.driver import Issue
 from hostkit.storage.image import reference
+from hostkit.storage.image.names import names_json
 from hostkit.storage.image.store import ImageStore
 from hostkit.storage.layerstore import untold
 from tests.rig.imageroot import apart, archive_of, leftovers, load_file, packed, store
@@ -107,7 +108,8 @@ def test_damage_that_is_mended(tmp_path: Path) -> None:
         base, top = image.config.chain()
         gone = digest.of(b"gone")
         names = images.names()
-        images._write_names({**names, reference.parse("lost:1"): gone})
+        listed = names_json({**names, reference.parse("lost:1"): gone})
+        Path(images.folder, "repositories.json").write_bytes(listed)
         driver = images.layers.driver
         driver.create("ab" * 32, images.layers.get(base).cache_id)
         os.mkdir(f"{images.layers.staging}/{'cd' * 32}")

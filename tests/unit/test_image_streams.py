@@ -99,7 +99,11 @@ def test_a_disk_is_not_filled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     fields = list(os.statvfs(tmp_path))
     fields[4] = 1  # f_bavail
     full = os.statvfs_result(fields)
-    monkeypatch.setattr(os, "statvfs", lambda _: full)
+
+    def statvfs(_: str) -> os.statvfs_result:
+        return full
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
     with pytest.raises(StorageError, match="free"):
         Sparing(Dribbling(CONTENT), str(tmp_path)).read(10)
     with pytest.raises(StorageError, match="free"):
@@ -201,7 +205,7 @@ def test_a_folder_gives_files_only_and_follows_no_link(tmp_path: Path) -> None:
 def test_an_archive_of_endless_members_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archives, "_LIMITS", archives._LIMITS._replace(members=10))
+    monkeypatch.setattr(archives, "LIMITS", archives.LIMITS._replace(members=10))
     data = tar_of(*((f"f{number}", b"", FILE) for number in range(11)))
     with pytest.raises(BadArchive, match="10 members"):
         opened(tmp_path, data)

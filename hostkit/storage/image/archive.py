@@ -16,7 +16,7 @@ from hostkit.storage.tar.member import CONTIGUOUS, FILE, HARD_LINK, SYMLINK
 from hostkit.storage.tar.reader import CHUNK, Limits, Placed, index
 
 _MEMBERS = 100_000  # of an archive of images; 500 images of 50 layers have 75,000
-_LIMITS = Limits(members=_MEMBERS)
+LIMITS = Limits(members=_MEMBERS)
 _LINKS = 8
 _SHOWN = 80
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -55,7 +55,7 @@ class TarArchive:
         self._links: dict[str, str] = {}
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
             file.seek(0)
-            for placed in index(file, _LIMITS):
+            for placed in index(file, LIMITS):
                 self._note(placed)
 
     def _note(self, placed: Placed) -> None:
