@@ -59,8 +59,8 @@ def driver_folder(request: pytest.FixtureRequest) -> str | None:
 @pytest.fixture
 def driver_options(request: pytest.FixtureRequest) -> Mapping[str, str]:
     """Options for the driver, as --driver-option gives them."""
-    given: list[str] = request.config.getoption("--driver-option")
-    return dict(one.partition("=")[::2] for one in given)
+    given: list[str] = request.config.getoption("--driver-option") or []
+    return {name: value for name, _, value in (one.partition("=") for one in given)}
 
 
 @pytest.fixture

@@ -21,11 +21,15 @@ _STRIDE = 1 if THOROUGH else 7
 _TAR = tar(folder(b"a"), file(b"a/b", b"x" * 20000), file(b".wh.below"), file(b"c", b"1"))
 
 
+_Prepare = Callable[[Subject], object]
+_Act = Callable[[Subject, StorageDriver], object]
+
+
 class Operation(NamedTuple):
     """What is interrupted, and what has to be there for it."""
 
-    prepare: Callable[[Subject], object]
-    act: Callable[[Subject, StorageDriver], object]
+    prepare: _Prepare
+    act: _Act
 
 
 def _apply(subject: Subject, driver: StorageDriver) -> None:
@@ -50,20 +54,19 @@ def _committed(subject: Subject) -> None:
     subject.layer("top", "bottom", touching("file"))
 
 
-OPERATIONS = {
-    "create": Operation(lambda _: None, lambda _, driver: driver.create("top")),
-    "create on a parent": Operation(
-        lambda _: None, lambda _, driver: driver.create("top", "bottom")
-    ),
-    "commit": Operation(_active, lambda _, driver: driver.commit("top")),
-    "remove": Operation(_active, lambda _, driver: driver.remove("top")),
-    "remove a committed one": Operation(_committed, lambda _, driver: driver.remove("top")),
-    "mount and unmount": Operation(_active, _use),
-    "mount to read": Operation(_committed, lambda _, driver: driver.mount("top").close()),
-    "apply_diff": Operation(_active, _apply),
-    "diff": Operation(_committed, lambda _, driver: list(driver.changes("top"))),
-    "cleanup": Operation(_active, lambda _, driver: driver.cleanup()),
+_PAIRS: dict[str, tuple[_Prepare, _Act]] = {
+    "create": (lambda _: None, lambda _, driver: driver.create("top")),
+    "create on a parent": (lambda _: None, lambda _, driver: driver.create("top", "bottom")),
+    "commit": (_active, lambda _, driver: driver.commit("top")),
+    "remove": (_active, lambda _, driver: driver.remove("top")),
+    "remove a committed one": (_committed, lambda _, driver: driver.remove("top")),
+    "mount and unmount": (_active, _use),
+    "mount to read": (_committed, lambda _, driver: driver.mount("top").close()),
+    "apply_diff": (_active, _apply),
+    "diff": (_committed, lambda _, driver: list(driver.changes("top"))),
+    "cleanup": (_active, lambda _, driver: driver.cleanup()),
 }
+OPERATIONS = {name: Operation(*pair) for name, pair in _PAIRS.items()}
 
 
 class Crashes:

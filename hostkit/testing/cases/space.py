@@ -3,7 +3,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
@@ -21,7 +21,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def _small_root(subject: Subject) -> Iterator[str]:
+def _small_root(subject: Subject) -> Generator[str]:
     """A root that can be filled: the case's own when its file system is small, else a tmpfs."""
     space = os.statvfs(subject.root)
     if space.f_blocks * space.f_frsize < _FILLED_FOR_REAL:
