@@ -31,7 +31,7 @@ HEADER = struct.Struct("=3IIIIiIIIQ128s129s7s")
 TARGET = struct.Struct("=QQiI16s")
 _DEPENDENCY = struct.Struct("=Q")
 _NAME = r"[A-Za-z0-9#+.:=@_-]{1,127}"
-_UUID = r"[A-Za-z0-9#+.:=@_-]{0,128}"
+_UUID = r"[A-Za-z0-9#+.:=@_-]{1,128}"
 _NUMBER = 0xC138FD00  # _IOWR(0xfd, command, struct dm_ioctl), the same on every architecture
 
 # Commands.
@@ -97,7 +97,7 @@ def pack(
     """A request with room for the answer. Raises ValueError for a name that cannot be one."""
     if name and not re.fullmatch(_NAME, name):
         raise ValueError(f"{name!r} cannot be the name of a device")
-    if not re.fullmatch(_UUID, uuid):
+    if uuid and not re.fullmatch(_UUID, uuid):
         raise ValueError(f"{uuid!r} cannot be the UUID of a device")
     size = HEADER.size + len(data)
     head = HEADER.pack(
@@ -115,15 +115,16 @@ def unpack(buffer: bytes | bytearray) -> Answer:
     size, start = fields[3], fields[4]
     number: int = fields[10]
     data = bytes(buffer[start:size]) if HEADER.size <= start <= size <= len(buffer) else b""
+    # By place: naming the fields costs as much as all else here.
     return Answer(
-        version=fields[:3],
-        targets=fields[5],
-        opened=fields[6],
-        flags=fields[7],
-        number=((number >> 8) & 0xFFF, (number & 0xFF) | ((number >> 12) & 0xFFF00)),
-        name=_text(fields[11]),
-        uuid=_text(fields[12]),
-        data=data,
+        fields[:3],
+        fields[5],
+        fields[6],
+        fields[7],
+        _number(number),
+        _text(fields[11]),
+        _text(fields[12]),
+        data,
     )
 
 
@@ -259,9 +260,9 @@ class DeviceMapper:
                 continue
             return
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: str) -> Device:
         """Put a loaded table in force and let requests through."""
-        self._ask(_SUSPEND, "resuming", name, event=self._event)
+        return _device(self._ask(_SUSPEND, "resuming", name, event=self._event))
 
     def remove(self, name: str, *, deferred: bool = False) -> bool:
         """Remove a device; `deferred`: when it is closed. Whether it is gone already."""
@@ -302,9 +303,7 @@ class DeviceMapper:
         self.create(name, uuid)
         try:
             self.load(name, targets, read_only=read_only)
-            self.resume(name)
-            found = self.info(name)
-            assert found is not None
+            found = self.resume(name)
             self.node(found)
         except BaseException:
             self.remove(name)
@@ -361,14 +360,14 @@ class DeviceMapper:
 
 def _device(answer: Answer) -> Device:
     return Device(
-        name=answer.name,
-        uuid=answer.uuid,
-        number=answer.number,
-        opened=answer.opened,
-        live=bool(answer.flags & _LIVE),
-        suspended=bool(answer.flags & _SUSPENDED),
-        read_only=bool(answer.flags & _READ_ONLY),
-        doomed=bool(answer.flags & _DEFERRED),
+        answer.name,
+        answer.uuid,
+        answer.number,
+        answer.opened,
+        bool(answer.flags & _LIVE),
+        bool(answer.flags & _SUSPENDED),
+        bool(answer.flags & _READ_ONLY),
+        bool(answer.flags & _DEFERRED),
     )
 
 

@@ -22,7 +22,7 @@ from hostkit.storage.thin.dockerpool import BASE, BaseDevice, Note
 from hostkit.storage.thin.metadata import Metadata
 from hostkit.storage.thinpool.devices import ThinDevices
 from hostkit.storage.thinpool.notes import Notes, note_name
-from hostkit.storage.thinpool.pool import ThinPool, refuse_full
+from hostkit.storage.thinpool.pool import MOST_DEVICES, ThinPool, refuse_full
 from hostkit.system import mkfs, mounts, syscalls
 from hostkit.system.aside import mounted_aside
 from hostkit.system.dm import DeviceMapper
@@ -54,7 +54,7 @@ class DeviceMapperDriver(LayerDriver):
     ) -> None:
         self._options = read_options(options or {})
         super().__init__(root, read_only=read_only)
-        self.capabilities = Capabilities(size_limit=True, block_backed=True)
+        self.capabilities = Capabilities(size_limit=True, block_backed=True, max_depth=MOST_DEVICES)
         self.notes = Notes(f"{self.home}/metadata")
         if not read_only:
             for folder in ("metadata", "mnt"):
@@ -64,6 +64,7 @@ class DeviceMapperDriver(LayerDriver):
         self.backing = self._backing(self._options, direct=direct)
         self._devices: ThinDevices | None = None
         self._user: Hold | None = None
+        self._active = ("", "")  # the device that was activated for the mount that follows
 
     def _backing(self, options: Options, *, direct: bool) -> Backing:
         if options.thin_pool:
@@ -216,7 +217,8 @@ class DeviceMapperDriver(LayerDriver):
 
     def _acquire(self, record: Record) -> None:
         foreign = record.phase is Phase.FOREIGN
-        self._ready().activate(note_name(record.id), read_only=foreign)
+        name = note_name(record.id)
+        self._active = (name, self._ready().activate(name, read_only=foreign))
 
     def _release(self, record: Record) -> None:
         name = note_name(record.id)
@@ -234,7 +236,10 @@ class DeviceMapperDriver(LayerDriver):
             self.mapper.resume(own)
 
     def _spec(self, record: Record, *, read_only: bool) -> Mountable:
-        path = self._ready().activate(note_name(record.id))
+        name = note_name(record.id)
+        (known, path), self._active = self._active, ("", "")
+        if known != name:
+            path = self._ready().activate(name)
         return self._mount(path, record.phase is Phase.ACTIVE, read_only=read_only)
 
     def _mount(self, path: str, writable: bool, *, read_only: bool) -> "ThinMount":

@@ -177,7 +177,7 @@ class ThinDevices:
         """A number that no device has and none had that may come back."""
         if self._unknown is None:
             self._unknown = self.unnoted()
-        taken = {note.device for note in self.notes.all()} | self._unknown
+        taken = self.notes.numbers() | self._unknown
         last = self.notes.transaction()
         if last is not None:
             taken.add(last.device)

@@ -46,6 +46,7 @@ class Notes:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
+        self._seen: dict[str, tuple[tuple[int, int], int]] = {}
 
     def names(self) -> list[str]:
         """Every device's, the base's too."""
@@ -67,6 +68,24 @@ class Notes:
             return None if data is None else parse_note(name, data)
         except ValueError as problem:
             raise self._damaged(name, problem) from None
+
+    def numbers(self) -> set[int]:
+        """The numbers of all devices; only notes that were written since are read again."""
+        seen = self._seen
+        self._seen = {}
+        for name in self.names():
+            try:
+                info = os.stat(f"{self.folder}/{name}")
+            except FileNotFoundError:
+                continue
+            stamp = (info.st_ino, info.st_mtime_ns)
+            known = seen.get(name)
+            if known is None or known[0] != stamp:
+                note = self.get(name)
+                known = (stamp, note.device) if note is not None else None
+            if known is not None:
+                self._seen[name] = known
+        return {device for _, device in self._seen.values()}
 
     def put(self, note: Note) -> None:
         """Write a note."""
