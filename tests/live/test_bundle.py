@@ -187,7 +187,7 @@ def test_every_library_is_found_in_it(bundle: Path) -> None:
 
 
 def test_it_is_made_for_linux_3_10(bundle: Path) -> None:
-    asked = {}
+    asked: dict[str, tuple[int, ...]] = {}
     for path in bundle.rglob("*"):
         if path.is_file() and (content := path.read_bytes()).startswith(b"\x7fELF"):
             at = content.find(NOTE_ABI)
