@@ -25,6 +25,7 @@ _BETWEEN = 32 << 20  # bytes between two looks at the free space
 _LEAST_FREE = 256 << 20
 _LEAST_SHARE = 50  # one of so many parts of the file system stays free
 _LEAST_INODES = 1000
+_DAMAGE: tuple[type[Exception], ...] = (*GZIP_DAMAGE, zstandard.ZstdError, lzma.LZMAError)
 
 
 class _Readable(Protocol):
@@ -125,7 +126,7 @@ class _Guarded:
     def read(self, size: int, /) -> bytes:
         try:
             return self._unpacking.read(size)
-        except (*GZIP_DAMAGE, zstandard.ZstdError, lzma.LZMAError) as problem:
+        except _DAMAGE as problem:
             raise BadArchive(f"the {self._kind} stream is damaged: {problem}") from None
         except OSError as problem:
             if problem.errno is not None:
