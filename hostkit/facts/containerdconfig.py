@@ -15,7 +15,6 @@ A containerd that dockerd starts by itself has a file that dockerd writes anew a
 """
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from hostkit.facts.daemonjson import Fault, Setting, Table
 from hostkit.facts.engine import CONTAINERD
@@ -189,6 +188,8 @@ def _clean(path: str) -> str:
 
 def _glob(host: Host, pattern: str) -> tuple[str, ...]:
     """The files that a pattern means, sorted; never many more than may be read."""
+    from fnmatch import fnmatchcase  # noqa: PLC0415 - few hosts have a pattern
+
     found = [""]
     for part in pattern.split("/")[1:]:
         if not any(mark in part for mark in "*?["):

@@ -33,7 +33,7 @@ _VENDOR_STORAGE = (4,)
 _USUAL = (5,)  # where no podman is installed yet, and none was asked for by version
 
 
-class _Files:
+class ConfigFiles:
     """The files of one name that there are."""
 
     def __init__(self, host: Host, name: str) -> None:
@@ -74,7 +74,7 @@ class _Files:
 
 
 def _layers(facts: Facts, name: str) -> Answer[Layers]:
-    files = _Files(facts.host, name)
+    files = ConfigFiles(facts.host, name)
     orders = {one: files.order(one) for one in ((3,), _USUAL, _ONE_MAIN_FILE)}
     order = orders[_USUAL]
     if len(set(orders.values())) > 1:

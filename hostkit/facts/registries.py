@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The registries and mirrors that the configuration of Docker and Podman names."""
 
-from hostkit import text
-from hostkit.data import load_toml
-from hostkit.facts.daemonconfig import DAEMON_CONFIG
-from hostkit.facts.daemonjson import Table, Value, freeze
-from hostkit.facts.fact import Fact, Facts
-from hostkit.facts.proxies import without_credentials
-from hostkit.host.answer import Absent, Answer, Known, Unreadable
-from hostkit.value import NamedTuple
+from collections.abc import Mapping
 
-CONTAINERS_FILE = "/etc/containers/registries.conf"
-_LIMIT = 1 << 18
+from hostkit.facts.daemonconfig import DAEMON_CONFIG
+from hostkit.facts.daemonjson import Table, Value
+from hostkit.facts.fact import Fact, Facts
+from hostkit.facts.podmanconfig import ADMINISTRATOR, ConfigFiles
+from hostkit.facts.proxies import without_credentials
+from hostkit.facts.tomlfile import TomlFile, refused
+from hostkit.host.answer import Absent, Answer, Known, Unreadable
+from hostkit.host.base import Host
+from hostkit.value import NamedTuple
 
 
 class Mirror(NamedTuple):
@@ -41,31 +41,30 @@ class Registries(NamedTuple):
     unreadable: tuple[Unreadable, ...] = ()
 
 
-def parse_registries_conf(content: str, file: str) -> Registries:
-    r"""Podman's registries.conf, both its formats (containers-registries.conf(5)).
+def parse_registries(file: TomlFile) -> Mapping[str, Registries]:
+    r"""Both formats of registries.conf, by prefix (containers-registries.conf(5)).
 
-    >>> parse_registries_conf('[[registry]]\nlocation = "docker.io"\n'
-    ...     '[[registry.mirror]]\nlocation = "m.example.org"\n', "f").mirrors
-    (Mirror(location='m.example.org', source='f', line=4, insecure=False),)
+    >>> from hostkit.facts.tomlfile import parse_toml
+    >>> data = b'[[registry]]\nlocation = "docker.io"\n[[registry.mirror]]\nlocation = "m.org"\n'
+    >>> parse_registries(parse_toml(data, "f"))["docker.io"].mirrors
+    (Mirror(location='m.org', source='f', line=4, insecure=False),)
     """
-    data = freeze(load_toml(content))
-    lines = content.splitlines()
-    mirrors: list[Mirror] = []
-    insecure: list[Mirror] = []
-    for registry in _tables(_inner(data, "registry")):
-        if registry.get("insecure") is True:
-            insecure.append(_mirror(registry, file, lines))
-        mirrors += [_mirror(one, file, lines) for one in _tables(registry.get("mirror"))]
-    words = _inner(_inner(_inner(data, "registries"), "insecure"), "registries")
-    insecure += [
-        _mirror(Table((("location", word), ("insecure", True))), file, lines)
-        for word in (words if isinstance(words, tuple) and not isinstance(words, Table) else ())
-    ]
-    return Registries(tuple(mirrors), tuple(insecure))
-
-
-def _inner(value: Value, name: str) -> Value:
-    return value.get(name) if isinstance(value, Table) else None
+    found: dict[str, Registries] = {}
+    settings = {one.key: one for one in file.settings}
+    tables = settings.get("registry")
+    for table in _tables(tables.value) if tables else ():
+        line = tables.line if tables else 0
+        mirrors = tuple(_mirror(one, file, line) for one in _tables(table.get("mirror")))
+        itself = (_mirror(table, file, line),) if table.get("insecure") is True else ()
+        prefix = table.get("prefix") or table.get("location")
+        found[str(prefix)] = Registries(mirrors, itself)
+    old = settings.get("registries.insecure.registries")
+    for word in old.value if old and isinstance(old.value, tuple) else ():
+        if old and isinstance(word, str):
+            line = file.line_of(word, old.line)
+            one = Mirror(without_credentials(word), file.path, line, insecure=True)
+            found.setdefault(word, Registries((), (one,)))
+    return found
 
 
 def _tables(value: Value) -> tuple[Table, ...]:
@@ -74,11 +73,31 @@ def _tables(value: Value) -> tuple[Table, ...]:
     return tuple(one for one in value if isinstance(one, Table))
 
 
-def _mirror(table: Table, file: str, lines: list[str]) -> Mirror:
+def _mirror(table: Table, file: TomlFile, after: int) -> Mirror:
     location = table.get("location") or table.get("prefix")
     location = location if isinstance(location, str) else ""
-    line = next((n for n, one in enumerate(lines, 1) if location and location in one), 0)
-    return Mirror(without_credentials(location), file, line, table.get("insecure") is True)
+    line = file.line_of(location, after)
+    return Mirror(without_credentials(location), file.path, line, table.get("insecure") is True)
+
+
+def _of_podman(host: Host) -> Registries:
+    """Of registries.conf and its drop-ins: a later one replaces what has the same prefix."""
+    files = ConfigFiles(host, "registries")
+    paths = (*files.main(ADMINISTRATOR), *files.drop_ins(f"{ADMINISTRATOR}/registries.conf.d"))
+    merged: dict[str, Registries] = {}
+    unreadable = list(files.unreadable.values())
+    for answer in map(files.toml.get, paths):
+        if isinstance(answer, Unreadable):
+            unreadable.append(answer)
+        elif isinstance(answer, Known) and answer.value.fault:
+            unreadable.append(refused(answer.source, answer.value.fault))
+        elif isinstance(answer, Known):
+            merged.update(parse_registries(answer.value))
+    return Registries(
+        tuple(one for said in merged.values() for one in said.mirrors),
+        tuple(one for said in merged.values() for one in said.insecure),
+        tuple(unreadable),
+    )
 
 
 def _gather(facts: Facts) -> Answer[Registries]:
@@ -96,17 +115,10 @@ def _gather(facts: Facts) -> Answer[Registries]:
                     Mirror(without_credentials(word), setting.source, setting.line)
                     for word in config.value.words(key)
                 ]
-    content = facts.host.read(CONTAINERS_FILE, _LIMIT)
-    if isinstance(content, Known):
-        try:
-            said = parse_registries_conf(text.decode(content.value), CONTAINERS_FILE)
-        except ValueError as error:
-            unreadable.append(Unreadable(CONTAINERS_FILE, f"not understood: {error}"))
-        else:
-            mirrors += said.mirrors
-            insecure += said.insecure
-    elif isinstance(content, Unreadable):
-        unreadable.append(content)
+    podman = _of_podman(facts.host)
+    mirrors += podman.mirrors
+    insecure += podman.insecure
+    unreadable += podman.unreadable
     if not mirrors and not insecure:
         return unreadable[0] if unreadable else Absent("daemon.json", "no mirror is configured")
     return Known(Registries(tuple(mirrors), tuple(insecure), tuple(unreadable)), "daemon.json")

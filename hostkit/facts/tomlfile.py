@@ -25,6 +25,12 @@ class TomlFile(NamedTuple):
     path: str
     settings: tuple[Setting, ...]
     fault: Fault | None = None
+    content: str = ""
+
+    def line_of(self, word: str, after: int) -> int:
+        """Where a word first stands from that line on; the line itself when it never does."""
+        rest = self.content.split("\n")[after - 1 :] if word and after > 0 else ()
+        return next((after + n for n, one in enumerate(rest) if word in one), after)
 
 
 class Flaw(NamedTuple):
@@ -96,7 +102,7 @@ def parse_toml(data: bytes, path: str) -> TomlFile:
     settings = tuple(
         Setting(dotted(names), value, path, _line_of(names, lines)) for names, value in leaves
     )
-    return TomlFile(path, settings)
+    return TomlFile(path, settings, None, content)
 
 
 def _leaves(above: Path, value: Value) -> Iterator[tuple[Path, Value]]:
@@ -201,6 +207,12 @@ class TomlFiles:
         return self._read[path]
 
 
+def refused(path: str, fault: Fault) -> Unreadable:
+    """A file that its reader refuses, as an answer."""
+    where = f"line {fault.line}: " if fault.line else ""
+    return Unreadable(path, f"{where}{fault.message}")
+
+
 def whole(answer: Answer[Layers]) -> Answer[Layers]:
     """The configuration when all of it was understood: what an engine would use."""
     if not isinstance(answer, Known):
@@ -209,6 +221,5 @@ def whole(answer: Answer[Layers]) -> Answer[Layers]:
     if layers.unreadable:
         return layers.unreadable[0]
     for path, fault in layers.flaws:
-        where = f"line {fault.line}: " if fault.line else ""
-        return Unreadable(path, f"{where}{fault.message}")
+        return refused(path, fault)
     return answer if layers.files else Absent(answer.source)

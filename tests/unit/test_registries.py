@@ -5,16 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostkit.facts.proxies import PROXIES, without_credentials
-from hostkit.facts.registries import REGISTRIES, Mirror, parse_registries_conf
+from hostkit.facts.registries import REGISTRIES, Mirror, parse_registries
 from hostkit.facts.repositories import (
     REPOSITORIES,
     parse_repo_file,
     parse_sources,
     parse_sources_list,
 )
+from hostkit.facts.tomlfile import parse_toml
 from hostkit.host.answer import Absent, Unreadable
 from tests.fakes import make_facts
 
+MAIN = "/etc/containers/registries.conf"
 DROP_IN = "/etc/systemd/system/docker.service.d/proxy.conf"
 UNIT = {"/usr/lib/systemd/system/docker.service": "[Service]\nExecStart=/usr/bin/dockerd\n"}
 OLD_FORMAT = '[registries.insecure]\nregistries = ["reg.example.org:5000"]\n'
@@ -44,7 +46,34 @@ def test_mirrors_of_daemon_json_know_their_line() -> None:
 
 
 def test_podmans_old_format_is_read() -> None:
-    assert [m.host for m in parse_registries_conf(OLD_FORMAT, "f").insecure] == ["reg.example.org"]
+    facts = make_facts({MAIN: OLD_FORMAT})
+    (only,) = facts.value(REGISTRIES).insecure
+    assert (only.host, only.source, only.line) == ("reg.example.org", MAIN, 2)
+
+
+def test_a_drop_in_of_podman_adds_its_mirror_and_replaces_the_same_prefix() -> None:
+    facts = make_facts(
+        {
+            MAIN: _registry("docker.io", "old.example.org") + _registry("quay.io", "q.example.org"),
+            f"{MAIN}.d/50-ours.conf": "# ours\n" + _registry("docker.io", "dockerhub.azk8s.cn"),
+            f"{MAIN}.d/README": "not read\n",
+        }
+    )
+    mirrors = facts.value(REGISTRIES).mirrors
+    assert [(one.location, one.source, one.line) for one in mirrors] == [
+        ("dockerhub.azk8s.cn", f"{MAIN}.d/50-ours.conf", 5),
+        ("q.example.org", MAIN, 8),
+    ]
+
+
+def test_a_broken_drop_in_is_said_beside_what_the_others_name() -> None:
+    facts = make_facts({MAIN: _registry("docker.io", "m"), f"{MAIN}.d/a.conf": "[[registry\n"})
+    (fault,) = facts.value(REGISTRIES).unreadable
+    assert fault.source == f"{MAIN}.d/a.conf"
+
+
+def _registry(location: str, mirror: str) -> str:
+    return f'[[registry]]\nlocation = "{location}"\n[[registry.mirror]]\nlocation = "{mirror}"\n'
 
 
 def test_a_broken_file_is_not_a_host_without_mirrors() -> None:
@@ -127,7 +156,4 @@ def test_any_text_is_read_or_refused(content: str) -> None:
     parse_sources_list(content, "f")
     parse_sources(content, "f")
     without_credentials(content)
-    try:
-        parse_registries_conf(content, "f")
-    except ValueError:
-        pass
+    parse_registries(parse_toml(content.encode("utf-8", "replace"), "f"))
