@@ -14,6 +14,8 @@ from hostkit.storage.driver import Issue, State
 from hostkit.storage.errors import Damaged, NoSuchLayer, Unsupported
 from hostkit.storage.image.store import ImageStore
 from hostkit.storage.layerdb import StoredLayer
+from hostkit.storage.layerstore import LayerStore
+from hostkit.storage.mounting import MountingDriver
 
 Tell = Callable[[int], object]
 _HEX = r"[0-9a-f]{64}"
@@ -115,6 +117,7 @@ def _layers(store: ImageStore, whole: list[StoredLayer]) -> Iterator[Issue]:
 def _driver(store: ImageStore) -> Iterator[Issue]:
     layers = store.layers
     driver = layers.driver
+    _tell_parents(layers)
     known = {layer.id: layer for layer in driver.layers()}
     for layer in layers.layers():
         if layer.cache_id not in known:
@@ -137,6 +140,17 @@ def _driver(store: ImageStore) -> Iterator[Issue]:
             if stray and tree.state is State.FOREIGN:
                 yield Issue("layer-needless", tree.id, "no image and no container names it")
     yield from driver.check()
+
+
+def _tell_parents(layers: LayerStore) -> None:
+    """Which layer is below which, for a driver that has lost it or keeps no parents."""
+    if isinstance(layers.driver, MountingDriver):
+        found = {layer.chain_id: layer for layer in layers.layers()}
+        layers.driver.told_parents = {
+            layer.cache_id: found[layer.parent].cache_id
+            for layer in found.values()
+            if layer.parent is not None and layer.parent in found
+        }
 
 
 def _content(store: ImageStore, layer: StoredLayer, tell: Tell) -> Iterator[Issue]:
