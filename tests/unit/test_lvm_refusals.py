@@ -38,7 +38,8 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> str:
     """A device that no kernel has, so that only the programs say something of it."""
     number: Callable[[str], tuple[int, int]] = lambda _: (4095, 7)  # noqa: E731
     monkeypatch.setattr(blocks, "device_number", number)
-    monkeypatch.setattr(lvm, "_kept_by_kernel", lambda _: iter(()))
+    kept: Callable[[str], tuple[str, ...]] = lambda _: ()  # noqa: E731
+    monkeypatch.setattr(lvm, "_kept_by_kernel", kept)
     return "/dev/null"
 
 

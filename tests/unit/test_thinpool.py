@@ -4,6 +4,7 @@
 import errno
 import itertools
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -103,7 +104,7 @@ class CountingNotes(Notes):
         super().__init__(folder)
         self.pool = pool
 
-    def _write(self, name: str, fields: dict[str, object]) -> None:
+    def _write(self, name: str, fields: Mapping[str, object]) -> None:
         self.pool.step()
         super()._write(name, fields)
         self.pool.step()

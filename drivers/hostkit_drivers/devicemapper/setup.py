@@ -9,6 +9,8 @@ later change of it is refused, as there.
 
 import json
 import os
+from collections.abc import Mapping
+from typing import cast
 
 from hostkit import files
 from hostkit.data import load_json
@@ -36,11 +38,12 @@ def volume_of(home: str, options: Options) -> str:
     except FileNotFoundError:
         return ""
     try:
-        noted = load_json(b"" if more else data)
+        noted: object = load_json(b"" if more else data)
     except ValueError as problem:
         raise Damaged(f"{config_path(home)}: {problem}") from None
     wanted = _config(options)
     if isinstance(noted, dict):
+        noted = cast("Mapping[str, object]", noted)
         # Docker's has no name of the group: it is always the same one.
         differing = [name for name in wanted if noted.get(name, wanted[name]) != wanted[name]]
         if options.device and differing:

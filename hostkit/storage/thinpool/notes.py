@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 
 from hostkit import files
 from hostkit.storage import untouched
@@ -89,7 +90,7 @@ class Notes:
 
     def put(self, note: Note) -> None:
         """Write a note."""
-        fields: dict[str, object] = {
+        fields = {
             "device_id": note.device,
             "size": note.size,
             "transaction_id": note.transaction,
@@ -146,8 +147,8 @@ class Notes:
             if name.startswith(".") and name.endswith(".tmp"):
                 os.unlink(f"{self.folder}/{name}")
 
-    def _write(self, name: str, fields: dict[str, object]) -> None:
-        files.write_atomic(f"{self.folder}/{name}", json.dumps(fields).encode(), 0o600)
+    def _write(self, name: str, fields: Mapping[str, object]) -> None:
+        files.write_atomic(f"{self.folder}/{name}", json.dumps(dict(fields)).encode(), 0o600)
 
     def _read(self, name: str) -> bytes | None:
         try:
