@@ -133,7 +133,7 @@ def _logs(facts: "Facts") -> tuple[tuple[Text, ...], tuple[str, ...]]:
 
 def _text(asked: Examination, given: reading.Reading) -> Seen:
     """What the text points to, held against the host when there is one to ask."""
-    said = Text(given.text.source, reading.spoken(given.text.lines))
+    said = given.text._replace(lines=reading.spoken(given.text.lines))
     known = suspects([said], asked.loaded.signatures())
     found = asked.wanted(known)
     notes = [*given.notes, *([] if known else [NOT_RECOGNISED])]

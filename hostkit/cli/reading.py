@@ -9,6 +9,7 @@ import stat
 import sys
 import termios
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hostkit.diagnosis.doctor import Text
@@ -18,11 +19,13 @@ from hostkit.text import printable
 from hostkit.value import NamedTuple
 
 if TYPE_CHECKING:
+    from hostkit.diagnosis.parts import Part
     from hostkit.report.progress import Progress
 
 TOTAL_LIMIT = 8 << 30  # a minute or two
 _CHUNK = 1 << 18
 _LONG = 16 << 20  # takes long enough to say how far it is
+_PART = 32 << 20  # is worth a process of its own
 _GZIP = b"\x1f\x8b"
 _XZ = b"\xfd7zXZ"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -64,6 +67,10 @@ def from_file(path: str) -> Reading:
         os.close(descriptor)
         kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         raise InputError(f"{printable(path)} is {kind}", "`hostkit doctor -` reads from a pipe")
+    parts = _parts(path, descriptor)
+    if parts:
+        os.close(descriptor)
+        return Reading(Text(path, (), parts), parts[0].notes)
     return _reading(path, descriptor, close=True)
 
 
@@ -92,17 +99,53 @@ def stdin_waits() -> bool:
 
 def _reading(source: str, descriptor: int, *, close: bool) -> Reading:
     notes: list[str] = []
-    return Reading(Text(source, _lines(source, descriptor, notes.append, close=close)), notes)
+    chunks = _utf8(source, _chunks(source, descriptor, notes.append))
+    return Reading(Text(source, _lines(chunks, notes.append, descriptor if close else -1)), notes)
+
+
+def _parts(path: str, descriptor: int) -> "tuple[Part, ...]":
+    """A long file cut at ends of lines, as many parts as there are processors; () for others."""
+    size = os.fstat(descriptor).st_size
+    count = min(len(os.sched_getaffinity(0)), size // _PART)
+    if count < 2 or size > TOTAL_LIMIT or os.pread(descriptor, 2, 0) in (*_UTF16, _GZIP, _XZ[:2]):  # noqa: PLR2004 - one part is none
+        return ()
+    from hostkit.diagnosis.parts import Part
+    from hostkit.diagnosis.scan import AROUND_BYTES
+
+    cuts = [0]
+    for number in range(1, count):
+        begin = size * number // count
+        near = os.pread(descriptor, AROUND_BYTES, begin)
+        if b"\n" not in near:
+            return ()  # lines without end are read in order
+        cuts.append(begin + near.index(b"\n") + 1)
+    parts: list[Part] = []
+    for begin, end in zip(cuts, (*cuts[1:], size), strict=True):
+        before = os.pread(descriptor, min(begin, AROUND_BYTES), max(0, begin - AROUND_BYTES))
+        notes: list[str] = []
+        lines = partial(_part_lines, path, begin, end, notes)
+        parts.append(Part(lines, notes, before, os.pread(descriptor, AROUND_BYTES, end)))
+    return tuple(parts)
+
+
+def _part_lines(path: str, begin: int, end: int, notes: list[str]) -> Iterator[bytes]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    os.lseek(descriptor, begin, os.SEEK_SET)
+    chunks = _chunks(path, descriptor, notes.append, part=end - begin, quiet=begin > 0)
+    return _lines(chunks, notes.append, descriptor)
 
 
 def _lines(
-    source: str, descriptor: int, note: Callable[[str], None], *, close: bool
+    chunks: Iterable[bytes], note: Callable[[str], None], descriptor: int
 ) -> Iterator[bytes]:
-    """Whole lines in UTF-8, many at once; of an endless line, what is looked at."""
+    """Whole lines in UTF-8, many at once; of an endless line, what is looked at.
+
+    Closes the descriptor at the end, unless it is negative.
+    """
     held: list[bytes] = []
     size, cut = 0, False
     try:
-        for chunk in _utf8(source, _chunks(source, descriptor, note)):
+        for chunk in chunks:
             whole, newline, begun = chunk.rpartition(b"\n")
             cut = cut or size + len(chunk.partition(b"\n")[0]) > LINE_LIMIT
             if newline:
@@ -116,7 +159,7 @@ def _lines(
         if cut:
             note(f"of lines longer than {LINE_LIMIT >> 20} MiB only so much was searched")
     finally:
-        if close:
+        if descriptor >= 0:
             os.close(descriptor)
 
 
@@ -136,9 +179,17 @@ def _utf8(source: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield decoder.decode(b"", final=True).encode("utf-8", "replace")
 
 
-def _chunks(source: str, descriptor: int, note: Callable[[str], None]) -> Iterator[bytes]:
-    left = TOTAL_LIMIT
-    progress = _progress(source, descriptor)
+def _chunks(
+    source: str,
+    descriptor: int,
+    note: Callable[[str], None],
+    *,
+    part: int | None = None,
+    quiet: bool = False,
+) -> Iterator[bytes]:
+    """The bytes of a `part`, or all; that there were more than TOTAL_LIMIT is noted."""
+    left = TOTAL_LIMIT if part is None else part
+    progress = None if quiet else _progress(source, descriptor, left)
     try:
         while True:
             try:
@@ -153,6 +204,8 @@ def _chunks(source: str, descriptor: int, note: Callable[[str], None]) -> Iterat
             left -= len(data)
             if progress:
                 progress.add(len(data))
+            if left <= 0 and part is not None:
+                return
             if left <= 0:
                 note(f"only the first {TOTAL_LIMIT >> 20} MiB of {source} were searched")
                 return
@@ -161,11 +214,11 @@ def _chunks(source: str, descriptor: int, note: Callable[[str], None]) -> Iterat
             progress.close()
 
 
-def _progress(source: str, descriptor: int) -> "Progress | None":
+def _progress(source: str, descriptor: int, most: int) -> "Progress | None":
     """What tells a person how far a long text was read; of a pipe the length is not known."""
     status = os.fstat(descriptor)
     if not sys.stderr.isatty() or (stat.S_ISREG(status.st_mode) and status.st_size < _LONG):
         return None
     from hostkit.report.progress import Progress
 
-    return Progress(f"reading {source}", status.st_size)
+    return Progress(f"reading {source}", min(status.st_size, most))

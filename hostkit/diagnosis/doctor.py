@@ -2,7 +2,7 @@
 """From facts and texts to a diagnosis. Pure but for the facts it asks for."""
 
 from collections.abc import Iterable, Sequence
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from hostkit.diagnosis import scan
 from hostkit.diagnosis.check import Check
@@ -23,12 +23,19 @@ from hostkit.facts.fact import Facts
 from hostkit.facts.fitness import Fitness
 from hostkit.value import NamedTuple
 
+if TYPE_CHECKING:
+    from hostkit.diagnosis.parts import Part
+
 
 class Text(NamedTuple):
-    """Something to be searched for messages: where it is from, and its lines (see scan.scan)."""
+    """Something to be searched for messages: where it is from, and its lines (see scan.scan).
+
+    A long file has `parts` in place of lines, which several processes search.
+    """
 
     source: str
     lines: Iterable[str | bytes]
+    parts: "tuple[Part, ...]" = ()
 
 
 class Diagnosis(NamedTuple):
@@ -71,7 +78,7 @@ def suspects(texts: Iterable[Text], signatures: Sequence[Signature]) -> tuple[Fi
 
     Wrappers that hide the cause count only when no error was found that may be it.
     """
-    hits = [hit for one in texts for hit in scan.scan(one.lines, signatures, one.source)]
+    hits = [hit for one in texts for hit in _hits(one, signatures)]
     if any(not h.signature.generic and h.finding.severity is Severity.ERROR for h in hits):
         hits = [hit for hit in hits if not hit.signature.generic]
     merged: dict[str, Finding] = {}
@@ -79,6 +86,14 @@ def suspects(texts: Iterable[Text], signatures: Sequence[Signature]) -> tuple[Fi
         before = merged.get(hit.finding.problem)
         merged[hit.finding.problem] = _merge(before, hit.finding) if before else hit.finding
     return tuple(merged.values())
+
+
+def _hits(one: Text, signatures: Sequence[Signature]) -> tuple[scan.Hit, ...]:
+    if not one.parts:
+        return scan.scan(one.lines, signatures, one.source)
+    from hostkit.diagnosis.parts import scan_parts  # noqa: PLC0415 - only long files take it
+
+    return scan_parts(one.parts, signatures, one.source)
 
 
 def _merge(first: Finding, second: Finding) -> Finding:

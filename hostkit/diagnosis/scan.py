@@ -53,15 +53,15 @@ class _Stretch(NamedTuple):
     first_line: int
 
 
-def _stretches(lines: Iterable[str | bytes]) -> Iterator[_Stretch]:
-    before, block, first_line = b"", b"", 1
+def _stretches(lines: Iterable[str | bytes], before: bytes, end: bytes) -> Iterator[_Stretch]:
+    block, first_line = b"", 1
     for after in blocks_of(lines):
         if block:
             yield _Stretch(before, block, after[:AROUND_BYTES], first_line)
             before = block[-AROUND_BYTES:]
             first_line += block.count(b"\n")
         block = after
-    yield _Stretch(before, block, b"", first_line)
+    yield _Stretch(before, block, end, first_line)
 
 
 def _cut_by_a_terminal(block: bytes) -> bool:
@@ -218,14 +218,20 @@ class _Search:
 
 
 def scan(
-    lines: Iterable[str | bytes], signatures: Sequence[Signature], source: str
+    lines: Iterable[str | bytes],
+    signatures: Sequence[Signature],
+    source: str,
+    *,
+    before: bytes = b"",
+    after: bytes = b"",
 ) -> tuple[Hit, ...]:
     """The first hit of each problem in each way of saying it, in the order of the text.
 
-    An item of `lines` is one line, or several whole ones (without the end of the last).
+    An item of `lines` is one line, or several whole ones (without the end of the last). What
+    stands `before` and `after` them is read along and is not searched itself.
     """
     search = _Search(signatures, source)
-    for stretch in _stretches(lines):
+    for stretch in _stretches(lines, before[-AROUND_BYTES:], after[:AROUND_BYTES]):
         search.look(stretch)
     return search.hits()
 
