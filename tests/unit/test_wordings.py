@@ -66,7 +66,16 @@ def ranked(words: str) -> tuple[Ranked, ...]:
             "docker.socket: Control process exited, code=exited, status=216/GROUP",
             "systemd-socket-activation-missing",
         ),
-        ("E: Package 'docker-ce' has no installation candidate", "yum-releasever-mismatch"),
+        ("E: Package 'docker-ce' has no installation candidate", "docker-repository-missing"),
+        ("E: Unable to locate package docker-ce", "docker-repository-missing"),
+        ("open /dev/mapper/control: no such file or directory", "dm-module-missing"),
+        (
+            "modprobe: FATAL: Module br_netfilter not found in directory /lib/modules/6.1.0-9",
+            "kernel-updated-not-rebooted",
+        ),
+        ("accept4: too many open files", "open-files-limit"),
+        ("accept: too many open files", "open-files-limit"),
+        ("docker: net/http: TLS handshake timeout.", "registry-unreachable"),
         (
             "Err:5 https://download.docker.com/linux/ubuntu virginia Release\n"
             "  404  Not Found [IP: 192.0.2.4 443]",

@@ -58,6 +58,12 @@ _KERNEL: tuple[Signature, ...] = (
         ("/dev/mapper/control: open failed: No such device",),
         "device-mapper was not available in the running kernel",
     ),
+    # Programs written in Go that open it themselves.
+    Signature(
+        "dm-module-missing",
+        ("open /dev/mapper/control: no such file or directory",),
+        "device-mapper was not available in the running kernel",
+    ),
     Signature(
         "dm-module-missing",
         ("and kernel driver (unknown version)",),

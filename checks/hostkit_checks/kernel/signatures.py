@@ -148,6 +148,15 @@ SIGNATURES: tuple[Signature, ...] = (
         r".{0,200}ls /lib/modules/? \d",
         reach=400,
     ),
+    # modprobe (kmod): kernels of distributions have these, so that the folder may be another's.
+    Signature(
+        problem="kernel-updated-not-rebooted",
+        anchors=("FATAL: Module ", "not found"),
+        summary="modprobe finds no {module} for the running kernel",
+        pattern=r"FATAL: Module (?P<module>br_netfilter|bridge|veth) not found(?: in directory|\.)",
+        certainty=Certainty.POSSIBLE,
+        reach=100,
+    ),
     # module-init-tools (EL 6, Debian 6).
     Signature(
         problem="kernel-updated-not-rebooted",

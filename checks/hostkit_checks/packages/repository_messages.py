@@ -5,6 +5,7 @@ from hostkit.diagnosis.finding import Certainty
 from hostkit.diagnosis.signature import Signature
 
 _EOL = "yum-mirrors-eol"
+_NO_SOURCE = "docker-repository-missing"
 _RELEASE = "yum-releasever-mismatch"
 _SERVER = "package-repo-server-error"
 _KEY = "rpm-gpg-key-missing"
@@ -109,11 +110,10 @@ _REPOSITORIES: tuple[Signature, ...] = (
     # apt: no source offers the package for this release and architecture.
     *(
         Signature(
-            problem=_RELEASE,
+            problem=_NO_SOURCE,
             anchors=(anchor,),
             pattern=r"ackage '?(?P<package>docker-ce|docker-ce-cli|containerd\.io)\b",
             summary="apt knows no source of {package} for this release and architecture",
-            certainty=Certainty.POSSIBLE,
             reach=80,
         )
         for anchor in ("has no installation candidate", "Unable to locate package")

@@ -44,6 +44,17 @@ _NETWORK: tuple[Signature, ...] = (
     _unreachable("Client.Timeout exceeded while awaiting headers", "Client.Timeout", "lookup "),
     _unreachable("request canceled while waiting for connection", "request canceled", "lookup "),
     _unreachable("TLS handshake timeout", "TLS handshake timeout"),
+    # Without the request: whom was asked is not said.
+    Signature(
+        problem=_UNREACHABLE,
+        anchors=("net/http: TLS handshake timeout",),
+        pattern=r"^(?!.*(?:https?://|:6443|:10250|Unable to connect to the server|kube|etcd))",
+        unless=("proxyconnect", "connecting to proxy", "Proxy Authentication"),
+        summary="a server, most likely a registry, does not answer",
+        certainty=Certainty.POSSIBLE,
+        reach=160,
+        of_host=True,
+    ),
     _unreachable("i/o timeout", "i/o timeout", "lookup "),
     _unreachable("connection refused", "(?:connect|tcp [^ ]+): connection refused", "lookup "),
     _unreachable("no route to host", "no route to host"),

@@ -103,6 +103,7 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
         pattern=r"(?P<path>/[^\s:\"',;]+)[^/]{0,60}o space left on device",
         unless=(*_NOT_A_DISK, *_IN_AN_IMAGE),
         summary="a write to {path} failed: no space left on device (or no inodes left)",
+        severity=Severity.WARNING,  # any program says so of any disk
         certainty=Certainty.POSSIBLE,
         reach=300,
     ),
@@ -111,6 +112,7 @@ SPACE_SIGNATURES: tuple[Signature, ...] = (
         anchors=("o space left on device",),
         unless=_NOT_A_DISK,
         summary="a write failed: no space left on device (or no inodes left)",
+        severity=Severity.WARNING,
         certainty=Certainty.POSSIBLE,
         reach=300,
     ),
