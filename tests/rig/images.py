@@ -31,7 +31,11 @@ class Skopeo:
             text=True,
             check=False,
             timeout=120,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(self._folder), "LD_LIBRARY_PATH": str(libraries)},
+            env={
+                "PATH": "/usr/bin:/bin",
+                "HOME": str(self._folder),
+                "LD_LIBRARY_PATH": str(libraries),
+            },
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -2,10 +2,10 @@
 """How far a long piece of work is: said on a terminal, and only when it takes long."""
 
 import io
+import time
 
 import pytest
 
-from hostkit.report import progress
 from hostkit.report.progress import Progress
 
 
@@ -26,7 +26,7 @@ def test_nothing_is_said_of_what_is_soon_done() -> None:
 
 def test_bytes_rate_and_time_left_are_said_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([0.0, 4.0, 4.1])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
     stream = Terminal()
     work = Progress("reading \x1b[2Jx", 300 << 20, stream)
     work.add(100 << 20)
@@ -39,7 +39,7 @@ def test_bytes_rate_and_time_left_are_said_and_taken_away(monkeypatch: pytest.Mo
 
 def test_a_pipe_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([0.0, 40.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
     stream = io.StringIO()
     Progress("reading x", 0, stream).add(1 << 30)
     assert stream.getvalue() == ""

@@ -199,8 +199,8 @@ CLIENT: tuple[Signature, ...] = (
         Signature(
             problem=_WRONG_HOST,
             anchors=(f"{port}: ",),
-            pattern=rf"dial tcp (?P<endpoint>[^ ]{{1,255}}{port}): .{{0,100}}?(?:refused|i/o timeout"
-            r"|no route to host|network is unreachable)",
+            pattern=rf"dial tcp (?P<endpoint>[^ ]{{1,255}}{port}): .{{0,100}}?(?:refused"
+            r"|i/o timeout|no route to host|network is unreachable)",
             unless=("validating certificates for host", "docker-machine"),
             summary="the client asks {endpoint}, where no daemon answers",
             reach=160,
