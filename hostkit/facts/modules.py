@@ -76,6 +76,16 @@ class Blocked(NamedTuple):
     words: str
 
 
+def forbidden(blocked: Blocked | None) -> tuple[tuple[str, str], ...]:
+    """For the remedy of a finding: the line of modprobe.d to be taken out, or that there is none.
+
+    A module that modprobe.d forbids is on the disk, no new kernel is needed.
+    """
+    if blocked is None:
+        return (("blocked", "no"),)
+    return (("blocked", "yes"), ("file", blocked.file), ("line", str(blocked.line)))
+
+
 class ModuleState(StrEnum):
     """How the running kernel can come by a module. UNKNOWN: no source could say."""
 

@@ -82,7 +82,16 @@ def unpack(path: str) -> Iterator[Member]:
     except EOFError as error:
         raise refuse(path, "it ends too early") from error
     except (OSError, zlib.error) as error:
-        raise refuse(path, f"it cannot be unpacked ({error})") from error
+        raise refuse(path, _why(error)) from error
+
+
+def _why(error: OSError | zlib.error) -> str:
+    """What is wrong with the compressed file, in plain words."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"it cannot be read ({error.strerror})"
+    if str(error).startswith("Not a gzipped file"):
+        return "it cannot be unpacked: it is no gzip file, or something was added to it"
+    return "it cannot be unpacked: it is damaged"
 
 
 def _members(path: str, stream: gzip.GzipFile) -> Iterator[Member]:

@@ -242,7 +242,7 @@ def test_truncated_and_corrupted_files(snapshot: Path) -> None:
         snapshot.write_bytes(whole[:cut])
         _refused(snapshot, "not a usable snapshot")
     snapshot.write_bytes(b"hello\n")
-    _refused(snapshot, "cannot be unpacked")
+    _refused(snapshot, "cannot be unpacked: it is no gzip file")
     snapshot.write_bytes(gzip.compress(b"hello\n" * 1000))
     _refused(snapshot, "not a tar archive")
 

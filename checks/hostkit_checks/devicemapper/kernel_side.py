@@ -18,7 +18,7 @@ from hostkit.facts.engine import DOCKER
 from hostkit.facts.fact import Facts
 from hostkit.facts.libdevmapper import BASE, DEFERRED_REMOVE, LIBDEVMAPPER, Library
 from hostkit.facts.loop import LOOP_SUPPORT
-from hostkit.facts.modules import MODULES, Blocked, ModuleState
+from hostkit.facts.modules import MODULES, ModuleState, forbidden
 from hostkit.host.answer import Absent, Known, Unreadable
 from hostkit_checks.devicemapper.use import NEEDED, driver_use, pool_option
 
@@ -70,7 +70,7 @@ def device_mapper(facts: Facts) -> Iterator[Outcome]:
                 ),
                 *(use.evidence if use.used else ()),
             ),
-            params=_params(missing, blocked),
+            params=(("module", missing), *forbidden(blocked)),
         )
     elif ModuleState.UNKNOWN in states.values():
         yield Unknown(f"cannot tell whether the kernel has {' and '.join(_unknown(states))}")
@@ -78,14 +78,6 @@ def device_mapper(facts: Facts) -> Iterator[Outcome]:
         yield Passed("device-mapper and thin pools are in the kernel")
     else:
         yield Passed("device-mapper and thin pools are there to be loaded")
-
-
-def _params(missing: str, blocked: Blocked | None) -> tuple[tuple[str, str], ...]:
-    """For the remedy: a module that modprobe.d forbids is on the disk, no new kernel is needed."""
-    if blocked is None:
-        return (("kernel", "lacks-it"), ("module", missing))
-    place = (("file", blocked.file), ("line", str(blocked.line)))
-    return (("kernel", "forbids-it"), ("module", missing), *place)
 
 
 def _unknown(states: dict[str, ModuleState]) -> list[str]:

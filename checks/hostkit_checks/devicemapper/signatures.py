@@ -102,7 +102,7 @@ _KERNEL: tuple[Signature, ...] = (
         "the module {module} is not there for the running kernel",
         pattern=r"(?:FATAL|ERROR)[^.]{0,20}: Module (?P<module>dm[-_](?:thin.pool|mod)) not found",
         reach=120,
-        says=(("kernel", "lacks-it"),),
+        says=(("blocked", "no"),),
     ),
     # dockerd up to 24 chosen or found devicemapper, and libdm got no driver version.
     Signature(

@@ -20,7 +20,7 @@ from hostkit.facts.graphdrivers import DOCKER_VERSION
 from hostkit.facts.iptables import IPTABLES
 from hostkit.facts.kernel import KERNEL
 from hostkit.facts.links import ADDRESSES6
-from hostkit.facts.modules import MODULES, Modules, ModuleState
+from hostkit.facts.modules import MODULES, Modules, ModuleState, forbidden
 from hostkit.facts.netfilter import RULESET, Ruleset
 from hostkit.facts.ruleset import Backend, Family
 from hostkit.host.answer import Absent
@@ -135,12 +135,13 @@ def _judge(
     if lacking:
         kernel = facts.known(KERNEL)
         release = kernel.text if kernel else "the running kernel"
+        blocked = next(filter(None, map(modules.blocked_by, lacking)), None)
         yield Finding(
             problem=problem,
             severity=severity,
             summary=f"kernel {release} has no {', '.join(lacking)}",
             evidence=tuple(_why_lacking(modules, name, source) for name in lacking),
-            params=(("modules", " ".join(lacking)), *_forbidden(modules, lacking)),
+            params=(("modules", " ".join(lacking)), *forbidden(blocked)),
         )
     elif unsure:
         yield Unknown(f"{source}: cannot tell whether the kernel has {', '.join(unsure)}")
@@ -153,13 +154,6 @@ def _why_lacking(modules: Modules, name: str, source: str) -> Evidence:
     if blocked is not None:
         return Evidence(blocked.file, blocked.words, blocked.line)
     return Evidence(source, f"{name}: neither loaded, built in nor loadable")
-
-
-def _forbidden(modules: Modules, lacking: list[str]) -> tuple[tuple[str, str], ...]:
-    """For the remedy: the first line of modprobe.d that forbids one of them."""
-    for blocked in filter(None, map(modules.blocked_by, lacking)):
-        return (("blocked", "yes"), ("file", blocked.file), ("line", str(blocked.line)))
-    return (("blocked", "no"),)
 
 
 def _available(modules: Modules, names: tuple[str, ...]) -> bool:

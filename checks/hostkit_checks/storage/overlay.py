@@ -18,7 +18,7 @@ from hostkit.facts.fact import Facts
 from hostkit.facts.filesystems import KERNEL_FILESYSTEMS, DType
 from hostkit.facts.graphdrivers import DOCKER_VERSION, has_driver, written
 from hostkit.facts.kernel import KERNEL, OSRELEASE
-from hostkit.facts.modules import MODULES, Blocked, Modules, ModuleState
+from hostkit.facts.modules import MODULES, Modules, ModuleState, forbidden
 from hostkit.facts.overlay import (
     EL7_SUPPORTED,
     GOOD,
@@ -125,15 +125,8 @@ def _missing(facts: Facts, modules: Modules) -> Iterator[Outcome]:
             seen,
             *chosen.evidence,
         ),
-        params=_forbidden(blocked),
+        params=forbidden(blocked),
     )
-
-
-def _forbidden(blocked: Blocked | None) -> tuple[tuple[str, str], ...]:
-    """For the remedy: the line to be taken out, or that there is none."""
-    if blocked is None:
-        return (("blocked", "no"),)
-    return (("blocked", "yes"), ("file", blocked.file), ("line", str(blocked.line)))
 
 
 @check(
