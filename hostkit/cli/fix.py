@@ -189,7 +189,7 @@ def _shown(problem: Problem, finding: Finding, remedy: Remedy, plan: Plan[Machin
     price = f"  risk: {remedy.risk or 'unknown'}; interrupts: {remedy.interrupts or 'unknown'}"
     lines = (
         changes.wrapped(f"{problem.code}: {finding.summary}"),
-        changes.wrapped(f"{plan.title}:"),
+        changes.wrapped(f"{remedy.summary}:"),
         changes.preview(plan.steps),
         price,
     )

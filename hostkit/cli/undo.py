@@ -62,6 +62,8 @@ def undo(args: UndoArgs) -> int:
     if args.list or not args.run_id:
         if args.resume:
             raise InputError("--resume needs the name of a run", "`hostkit undo` lists the runs")
+        if (args.yes or args.dry_run) and not args.list:
+            raise InputError("which run is to be undone?", "`hostkit undo` lists the runs")
         return _list(args, kept)
     written = kept.read(args.run_id)
     before = Progress(written.entries).status
@@ -127,6 +129,8 @@ def _list(args: UndoArgs, kept: Journals) -> int:
         if run.status.unfinished:
             ways = (kept.command("--resume", run.id), kept.command(run.id))
             changes.say(invocation.named(f"    {'   or   '.join(ways)}"))
+    if any(run.status is Status.APPLIED for run in runs):
+        changes.say(invocation.named(f"To take one back: {kept.command('RUN')}"))
     return 0
 
 

@@ -37,11 +37,10 @@ _SPREADING = ("net.ipv4.conf.all.", "net.ipv4.conf.default.", "net.ipv6.conf.")
 
 def plan_sysctl(facts: Facts, remedy: Remedy, finding: Finding) -> Plan[Machine]:
     """Set `key` to `value` of the remedy's parameters; no step for what is right already."""
-    del finding
     key = ALIASES.get(remedy.parameters["key"], remedy.parameters["key"])
     value = remedy.parameters["value"]
     steps = (*_now(facts, key, value), *_at_boot(facts, key, value))
-    return new_plan(remedy.summary, steps)
+    return new_plan(f"{finding.problem}: {key} = {value}", steps)
 
 
 def _now(facts: Facts, key: str, value: str) -> tuple[Step[Machine], ...]:

@@ -173,6 +173,16 @@ def test_an_undo_is_shown_first_and_a_complete_run_has_nothing_to_resume(
     assert "is complete" in capsys.readouterr().out
 
 
+def test_an_undo_of_no_run_in_particular_is_refused_and_the_list_says_how(
+    state: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for args in (UndoArgs(yes=True, root=state), UndoArgs(dry_run=True, root=state)):
+        with pytest.raises(InputError, match="which run"):
+            undo(args)
+    assert undo(UndoArgs(yes=True, list=True, root=state)) == 0
+    assert f"undo --root {state} RUN" in capsys.readouterr().out
+
+
 def test_resume_needs_a_name(state: str) -> None:
     with pytest.raises(InputError, match="--resume needs"):
         undo(UndoArgs(resume=True, root=state))
