@@ -4,7 +4,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from hostkit import text
 from hostkit.files import READ_LIMIT
@@ -23,6 +23,11 @@ class Fact(Generic[T]):
     `waits`: gathering it waits for a program. `native`: gathers it from one of the
     libraries behind `Host.native`, for when `gather` has no answer or as asked for.
     """
+
+    if not TYPE_CHECKING:  # `NAME: Fact[X] = ...` stands 80 times, and typing takes 0.01 ms each
+
+        def __class_getitem__(cls, _value):
+            return cls
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Three answers that must never be confused: it is so, it is not there, we cannot tell."""
 
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -28,4 +28,12 @@ class Unreadable(NamedTuple):
     needs_root: bool = False
 
 
-Answer: TypeAlias = Known[T] | Absent | Unreadable
+if TYPE_CHECKING:
+    Answer: TypeAlias = Known[T] | Absent | Unreadable
+else:
+
+    class Answer:
+        """For annotations alone: typing takes 0.06 ms for each of the 80 kinds of answers."""
+
+        def __class_getitem__(cls, _value):
+            return cls
