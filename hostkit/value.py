@@ -40,15 +40,24 @@ else:
         @classmethod
         def _complete(cls, values, named):
             """The values of all fields, those not given from `named` and the defaults."""
+            rest = cls._fields[len(values) :]
+            merged = {**cls._field_defaults, **named}
+            try:
+                complete = (*values, *[merged[field] for field in rest])
+            except KeyError:
+                complete = ()
+            if len(complete) != len(cls._fields) or not set(named).issubset(rest):
+                cls._refuse(values, named)
+            return complete
+
+        @classmethod
+        def _refuse(cls, values, named):
             if len(values) > len(cls._fields):
                 raise TypeError(f"{cls.__name__} has {len(cls._fields)} fields, not {len(values)}")
-            given = dict(zip(cls._fields, values, strict=False))
-            wrong = [name for name in named if name in given or name not in cls._fields]
-            merged = {**cls._field_defaults, **named, **given}
-            missing = [field for field in cls._fields if field not in merged]
-            if wrong or missing:
-                raise TypeError(f"{cls.__name__}: unexpected {wrong}, missing {missing}")
-            return tuple([merged[field] for field in cls._fields])
+            rest = cls._fields[len(values) :]
+            wrong = [name for name in named if name not in rest]
+            missing = [f for f in rest if f not in named and f not in cls._field_defaults]
+            raise TypeError(f"{cls.__name__}: unexpected {wrong}, missing {missing}")
 
         @classmethod
         def _make(cls, values):
