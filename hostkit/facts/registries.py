@@ -41,12 +41,12 @@ class Registries(NamedTuple):
     unreadable: tuple[Unreadable, ...] = ()
 
 
-def parse_registries(file: TomlFile) -> Mapping[str, Registries]:
+def registries_of(file: TomlFile) -> Mapping[str, Registries]:
     r"""Both formats of registries.conf, by prefix (containers-registries.conf(5)).
 
     >>> from hostkit.facts.tomlfile import parse_toml
     >>> data = b'[[registry]]\nlocation = "docker.io"\n[[registry.mirror]]\nlocation = "m.org"\n'
-    >>> parse_registries(parse_toml(data, "f"))["docker.io"].mirrors
+    >>> registries_of(parse_toml(data, "f"))["docker.io"].mirrors
     (Mirror(location='m.org', source='f', line=4, insecure=False),)
     """
     found: dict[str, Registries] = {}
@@ -92,7 +92,7 @@ def _of_podman(host: Host) -> Registries:
         elif isinstance(answer, Known) and answer.value.fault:
             unreadable.append(refused(answer.source, answer.value.fault))
         elif isinstance(answer, Known):
-            merged.update(parse_registries(answer.value))
+            merged.update(registries_of(answer.value))
     return Registries(
         tuple(one for said in merged.values() for one in said.mirrors),
         tuple(one for said in merged.values() for one in said.insecure),

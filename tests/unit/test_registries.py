@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostkit.facts.proxies import PROXIES, without_credentials
-from hostkit.facts.registries import REGISTRIES, Mirror, parse_registries
+from hostkit.facts.registries import REGISTRIES, Mirror, registries_of
 from hostkit.facts.repositories import (
     REPOSITORIES,
     parse_repo_file,
@@ -156,4 +156,4 @@ def test_any_text_is_read_or_refused(content: str) -> None:
     parse_sources_list(content, "f")
     parse_sources(content, "f")
     without_credentials(content)
-    parse_registries(parse_toml(content.encode("utf-8", "replace"), "f"))
+    registries_of(parse_toml(content.encode("utf-8", "replace"), "f"))
