@@ -123,6 +123,9 @@ FROM_LOGS: dict[str, tuple[str, ...]] = {
 
 # Checks that cannot look, because this host truly does not say it.
 UNKNOWN: dict[str, set[str]] = {
+    # A Docker so old takes devicemapper where there is no aufs, and nothing was used before.
+    "centos6-old-libdevmapper": {"loop-lvm"},
+    "centos70-old-libdevmapper": {"loop-lvm"},
     # The modules are gone: what was built in nobody says. Asking nft could load it.
     "centos7-not-rebooted": {
         "device-mapper",

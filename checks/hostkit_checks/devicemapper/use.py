@@ -62,6 +62,8 @@ def driver_use(facts: Facts) -> Use:
                 f"{root.path}/{DRIVER}", "the only driver's folder that holds something"
             )
             return Use(True, "the data root was made by devicemapper", (seen,))
+        if occupied and DRIVER not in occupied:
+            return Use(False, f"the data root was made by {', '.join(occupied)}")
         if root.unreadable and not occupied:
             return Use(None, f"{root.unreadable[0].source}: {root.unreadable[0].reason}")
     if isinstance(facts.get(DAEMON_CONFIG), Unreadable):
