@@ -32,7 +32,7 @@ SEED ?= $(shell date +%s)
 soak: $(DEV)
 	@echo "seed $(SEED): the same again with make soak SEED=$(SEED)"
 	HOSTKIT_SOAK=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup -p no:cacheprovider \
-		--hypothesis-seed=$(SEED) tests/unit tests/e2e/test_doctor.py
+		--hypothesis-seed=$(SEED) tests/unit tests/e2e/test_doctor.py tests/conformance tests/live/test_drivers.py
 	for kernel in 6.1 6.12 7.2; do HOSTKIT_SOAK=1 $(MAKE) lab KERNEL=$$kernel || exit; done
 
 bench: $(DEV)

@@ -15,12 +15,14 @@ import errno
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
 
 from hostkit.system import syscalls
 from hostkit.system.syscalls import MOUNT_DATA_LIMIT
 from hostkit.value import NamedTuple
 
 MOST_LOWER = 500  # OVL_MAX_STACK
+_MOST_IN_A_PAGE = 128  # of Docker's short links, beside an upper folder and options
 
 
 class OverlaySpec(NamedTuple):
@@ -96,6 +98,25 @@ class OverlaySpec(NamedTuple):
     def _too_many(self, target: str) -> OSError:
         text = f"{len(self.lower)} layers are more than this kernel's mount options hold"
         return OSError(errno.E2BIG, text, target)
+
+
+@cache
+def most_lower() -> int:
+    """How many lower layers this kernel joins: 500 where it has `lowerdir+`, else 128.
+
+    Asking it may load the module that a mount would load.
+    """
+    try:
+        context = syscalls.fsopen("overlay")
+    except OSError:  # Linux before 5.2, or no right to mount at all
+        return _MOST_IN_A_PAGE
+    try:
+        syscalls.fsconfig(context, "lowerdir+", "/")
+    except OSError:
+        return _MOST_IN_A_PAGE
+    finally:
+        os.close(context)
+    return MOST_LOWER
 
 
 def _escaped(path: str) -> str:

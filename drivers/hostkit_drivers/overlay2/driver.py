@@ -24,7 +24,7 @@ from hostkit.storage.unpack import Whiteouts, unpack
 from hostkit.system import mounts, quota
 from hostkit.system.copy import copy_look
 from hostkit.system.mounts import Mountable, MountSpec
-from hostkit.system.overlay import MOST_LOWER, OverlaySpec
+from hostkit.system.overlay import MOST_LOWER, OverlaySpec, most_lower
 from hostkit.system.syscalls import MS_BIND, MS_RDONLY
 from hostkit.system.tree import remove_tree, tree_usage
 from hostkit_drivers.overlay2 import checkup, trial
@@ -71,7 +71,7 @@ class Overlay2(LayerDriver):
             native_diff=self._tried is None or self._tried.native_diff,
             shares_page_cache=True,
             size_limit=self._quota,
-            max_depth=MOST_LOWER,
+            max_depth=MOST_LOWER if read_only else most_lower(),
         )
 
     def _plan(self, record: Record) -> Record:
@@ -94,8 +94,9 @@ class Overlay2(LayerDriver):
         lower: list[str] = []
         if record.parent is not None:
             lower = self._with_below(record.parent)
-            if len(lower) >= MOST_LOWER:  # what stands on this one will need it as a lower one too
-                raise StorageError(f"{len(lower)} layers lie below, the kernel joins {MOST_LOWER}")
+            most = self.capabilities.max_depth
+            if len(lower) >= most:  # what stands on this one will need it as a lower one too
+                raise StorageError(f"{len(lower)} layers lie below, the kernel joins {most}")
             os.mkdir(f"{folder}/work", 0o700)
             _touch(f"{self._links.folder(record.parent)}/committed")
             # Of all layers' root folders a mount shows the topmost.
