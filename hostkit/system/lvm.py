@@ -45,19 +45,19 @@ def report(command: str, fields: Sequence[str], *arguments: str) -> list[dict[st
     """What lvs, vgs or pvs report, one mapping a line; sizes are bytes. Raises LvmFailed."""
     asked = (command, "--units", "b", "--nosuffix", "-o", ",".join(fields), *arguments)
     try:
-        return parse_json(run(*asked, "--reportformat", "json"), command)
+        return rows_of_json(run(*asked, "--reportformat", "json"), command)
     except LvmFailed as problem:
         if _NO_REPORTS not in problem.message.lower():  # it came with 2.02.158
             raise
     except ValueError as problem:
         raise LvmFailed(f"{command} printed what is no report: {problem}") from None
-    return parse_columns(run(*asked, "--noheadings", "--separator", _SEPARATOR), fields)
+    return rows_of_columns(run(*asked, "--noheadings", "--separator", _SEPARATOR), fields)
 
 
-def parse_json(content: str, command: str) -> list[dict[str, str]]:
+def rows_of_json(content: str, command: str) -> list[dict[str, str]]:
     """What --reportformat json prints. Raises ValueError.
 
-    >>> parse_json('{"report":[{"lv":[{"lv_name":"pool","lv_size":"1"}]}]}', "lvs")
+    >>> rows_of_json('{"report":[{"lv":[{"lv_name":"pool","lv_size":"1"}]}]}', "lvs")
     [{'lv_name': 'pool', 'lv_size': '1'}]
     """
     tree: object = json.loads(content)
@@ -83,10 +83,10 @@ def _listed(value: object) -> list[object]:
     return cast("list[object]", value)
 
 
-def parse_columns(content: str, fields: Sequence[str]) -> list[dict[str, str]]:
+def rows_of_columns(content: str, fields: Sequence[str]) -> list[dict[str, str]]:
     r"""What --separator prints. Raises LvmFailed.
 
-    >>> parse_columns("  pool|1 \n", ("lv_name", "lv_size"))
+    >>> rows_of_columns("  pool|1 \n", ("lv_name", "lv_size"))
     [{'lv_name': 'pool', 'lv_size': '1'}]
     """
     found: list[dict[str, str]] = []

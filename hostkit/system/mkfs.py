@@ -35,12 +35,12 @@ def identify(path: str) -> FileSystem | None:
     """The file system on a device or in a file, None for none we know. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return parse_head(os.pread(descriptor, _HEAD, 0))
+        return look_at_head(os.pread(descriptor, _HEAD, 0))
     finally:
         os.close(descriptor)
 
 
-def parse_head(head: bytes) -> FileSystem | None:
+def look_at_head(head: bytes) -> FileSystem | None:
     """The file system that the first 66 KiB show."""
     if head[:4] == _XFS and len(head) >= _XFS_HEAD:
         return FileSystem("xfs", _uuid(head[32:48]))

@@ -70,7 +70,7 @@ def test_any_answer_is_read_or_refused(data: bytes) -> None:
             read(data)
         except ValueError:
             pass
-    mkfs.parse_head(data)
+    mkfs.look_at_head(data)
 
 
 def test_names_and_versions_are_read() -> None:
@@ -88,16 +88,16 @@ def test_a_step_that_leads_nowhere_is_refused() -> None:
 
 
 def test_file_systems_are_known_by_their_first_blocks() -> None:
-    assert mkfs.parse_head(bytes(70000)) is None
+    assert mkfs.look_at_head(bytes(70000)) is None
     xfs = bytearray(70000)
     xfs[:4] = b"XFSB"
     xfs[32:48] = bytes(range(16))
-    found = mkfs.parse_head(bytes(xfs))
+    found = mkfs.look_at_head(bytes(xfs))
     assert found == ("xfs", "00010203-0405-0607-0809-0a0b0c0d0e0f")
     ext = bytearray(70000)
     struct.pack_into("<H", ext, 1024 + 56, 0xEF53)
     struct.pack_into("<I", ext, 1024 + 96, 0x40)
-    assert (mkfs.parse_head(bytes(ext)) or ("",))[0] == "ext4"
+    assert (mkfs.look_at_head(bytes(ext)) or ("",))[0] == "ext4"
 
 
 def test_an_old_kernel_gets_an_xfs_that_it_can_mount() -> None:

@@ -103,11 +103,11 @@ def test_an_lvm_without_json_is_asked_for_columns(monkeypatch: pytest.MonkeyPatc
 @given(st.text())
 def test_any_report_is_read_or_refused(content: str) -> None:
     try:
-        lvm.parse_json(content, "lvs")
+        lvm.rows_of_json(content, "lvs")
     except ValueError:
         pass
     try:
-        lvm.parse_columns(content, ("lv_name", "lv_size"))
+        lvm.rows_of_columns(content, ("lv_name", "lv_size"))
     except lvm.LvmFailed:
         pass
 

@@ -73,8 +73,6 @@ def ranked(words: str) -> tuple[Ranked, ...]:
             "modprobe: FATAL: Module br_netfilter not found in directory /lib/modules/6.1.0-9",
             "kernel-updated-not-rebooted",
         ),
-        ("accept4: too many open files", "open-files-limit"),
-        ("accept: too many open files", "open-files-limit"),
         ("docker: net/http: TLS handshake timeout.", "registry-unreachable"),
         (
             "Err:5 https://download.docker.com/linux/ubuntu virginia Release\n"

@@ -2,11 +2,12 @@
 """Whether Docker's devicemapper driver matters on this host: chosen, or used before."""
 
 import re
+from collections.abc import Sequence
 
 from hostkit.diagnosis.finding import Evidence
 from hostkit.facts.block import BLOCK_DEVICES
 from hostkit.facts.daemonconfig import DAEMON_CONFIG
-from hostkit.facts.dataroot import DATA_ROOTS
+from hostkit.facts.dataroot import DATA_ROOTS, DataRoot
 from hostkit.facts.fact import Facts
 from hostkit.facts.graphdrivers import (
     DOCKER_VERSION,
@@ -55,7 +56,17 @@ def driver_use(facts: Facts) -> Use:
     roots = facts.get(DATA_ROOTS)
     if isinstance(roots, Unreadable):
         return Use(None, f"{roots.source}: {roots.reason}")
-    for root in facts.known(DATA_ROOTS) or ():
+    made = _made(facts.known(DATA_ROOTS) or ())
+    if made is not None:
+        return made
+    if isinstance(facts.get(DAEMON_CONFIG), Unreadable):
+        return Use(None, "which driver dockerd is told to use cannot be read")
+    return _untold(version)
+
+
+def _made(roots: Sequence[DataRoot]) -> Use | None:
+    """What the data root was made by; None when nobody has used it."""
+    for root in roots:
         occupied = [store.driver for store in root.occupied()]
         if occupied == [DRIVER]:
             seen = Evidence(
@@ -66,9 +77,7 @@ def driver_use(facts: Facts) -> Use:
             return Use(False, f"the data root was made by {', '.join(occupied)}")
         if root.unreadable and not occupied:
             return Use(None, f"{root.unreadable[0].source}: {root.unreadable[0].reason}")
-    if isinstance(facts.get(DAEMON_CONFIG), Unreadable):
-        return Use(None, "which driver dockerd is told to use cannot be read")
-    return _untold(version)
+    return None
 
 
 def _untold(version: Version | None) -> Use:

@@ -207,15 +207,6 @@ _FILES: tuple[Signature, ...] = (
         severity=Severity.ERROR,
         reach=350,
     ),
-    # The same without a name: any server written in Go.
-    Signature(
-        problem="open-files-limit",
-        anchors=(": too many open files",),
-        pattern=r"(?<![\w/])accept4?: too many open files",
-        summary="a server, perhaps the engine, has no more file descriptors",
-        certainty=Certainty.POSSIBLE,
-        reach=100,
-    ),
     # The kernel: all of the machine's (fs/file_table.c).
     Signature(
         problem="open-files-limit",

@@ -154,7 +154,7 @@ class Layers:
             subject.driver.remove(layer.id)
         assert subject.layers() == {}
 
-    @pytest.mark.parametrize("name", BAD_IDS, ids=repr)
+    @pytest.mark.parametrize("name", BAD_IDS, ids=range(len(BAD_IDS)))
     def test_a_name_that_could_be_a_path_or_an_option_is_refused(
         self, subject: Subject, name: str
     ) -> None:
