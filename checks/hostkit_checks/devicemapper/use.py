@@ -2,7 +2,6 @@
 """Whether Docker's devicemapper driver matters on this host: chosen, or used before."""
 
 import re
-from collections.abc import Sequence
 
 from hostkit.diagnosis.finding import Evidence
 from hostkit.facts.block import BLOCK_DEVICES
@@ -64,7 +63,7 @@ def driver_use(facts: Facts) -> Use:
     return _untold(version)
 
 
-def _made(roots: Sequence[DataRoot]) -> Use | None:
+def _made(roots: tuple[DataRoot, ...]) -> Use | None:
     """What the data root was made by; None when nobody has used it."""
     for root in roots:
         occupied = [store.driver for store in root.occupied()]
