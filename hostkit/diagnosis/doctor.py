@@ -4,7 +4,6 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
-from hostkit.diagnosis import scan
 from hostkit.diagnosis.check import Check
 from hostkit.diagnosis.finding import (
     Certainty,
@@ -25,6 +24,9 @@ from hostkit.value import NamedTuple
 
 if TYPE_CHECKING:
     from hostkit.diagnosis.parts import Part
+    from hostkit.diagnosis.scan import Hit
+
+EVIDENCE_LIMIT = 3
 
 
 class Text(NamedTuple):
@@ -88,9 +90,11 @@ def suspects(texts: Iterable[Text], signatures: Sequence[Signature]) -> tuple[Fi
     return tuple(merged.values())
 
 
-def _hits(one: Text, signatures: Sequence[Signature]) -> tuple[scan.Hit, ...]:
+def _hits(one: Text, signatures: Sequence[Signature]) -> "tuple[Hit, ...]":
     if not one.parts:
-        return scan.scan(one.lines, signatures, one.source)
+        from hostkit.diagnosis.scan import scan  # noqa: PLC0415 - a preflight searches no text
+
+        return scan(one.lines, signatures, one.source)
     from hostkit.diagnosis.parts import scan_parts  # noqa: PLC0415 - only long files take it
 
     return scan_parts(one.parts, signatures, one.source)
@@ -102,7 +106,7 @@ def _merge(first: Finding, second: Finding) -> Finding:
     params = {**dict(second.params), **dict(first.params)}
     return first._replace(
         severity=min(first.severity, second.severity, key=lambda severity: severity.rank),
-        evidence=evidence[: scan.EVIDENCE_LIMIT],
+        evidence=evidence[:EVIDENCE_LIMIT],
         params=tuple(sorted(params.items())),
         of_host=first.of_host and second.of_host,
     )

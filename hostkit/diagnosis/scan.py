@@ -23,7 +23,6 @@ from hostkit.value import NamedTuple
 AROUND_BYTES = 1 << 15  # of the text before and after a block
 SHORT_BYTES = 1 << 16  # loading a library and building its automaton takes 20 ms
 EXCERPT_CELLS = 300
-EVIDENCE_LIMIT = 3
 # A hostile text may repeat anchors: so often is one signature tried in a block, so many places
 # are looked at there, and so many lines that differ only in numbers in all the text.
 TRIES_LIMIT, ALL_TRIES_LIMIT, SAME_LIMIT = 200, 4000, 3
