@@ -45,11 +45,10 @@ bundle-test: $(DEV)
 	HOSTKIT_BUNDLE=1 $(BIN)/python -m pytest -q tests/live/test_bundle.py
 
 # Every test but the lab's, without the system calls that are newer than Linux 3.10. Engines and
-# other programs need them; 500 layers are more than a kernel without the new mount API joins.
+# other programs need them.
 old-kernel: $(DEV)
 	$(BIN)/python -m tests.rig.oldkernel $(BIN)/python -m pytest -q -n auto --dist loadgroup \
-		-p no:cacheprovider tests/unit tests/e2e tests/conformance \
-		-k "not test_every_layer_of_a_deep_stack_is_seen or 128"
+		-p no:cacheprovider tests/unit tests/e2e tests/conformance
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

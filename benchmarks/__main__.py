@@ -5,6 +5,7 @@
 `python -m benchmarks log [MB]` how quickly a long log is searched,
 `python -m benchmarks thin [ROUNDS]` how fast thin pools are read,
 `python -m benchmarks images [ROUNDS]` images beside Docker's own commands,
+`python -m benchmarks overlay [ROUNDS]` what the overlay2 driver costs over its system calls,
 `python -m benchmarks storage [ROUNDS] [FOLDER]` layers beside GNU tar and a bare walk.
 """
 
@@ -15,11 +16,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
-from benchmarks.measure import Contestant, Measured, own_rss, race
+from benchmarks.measure import Contestant, Measured, hostkit_command, own_rss, race
 from benchmarks.peers import peers
 
 ROUNDS = 11
-ALONE = ("accuracy", "storage", "thin")
+NAMED = {"log": "logs"} | {one: one for one in ("accuracy", "images", "overlay", "storage", "thin")}
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PREFLIGHT = "hostkit preflight"
 DOCTOR = "hostkit doctor, 50 lines"
@@ -36,19 +37,10 @@ MESSAGE = "WARNING: IPv4 forwarding is disabled. Networking will not work.\n"
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print, and exit with 1 when a promise is not kept."""
-    if arguments and arguments[0] in ALONE:  # imported here: who is timed starts from a small one
-        code: int = import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
-        return code
     for folder in ("hostkit", "drivers", "checks"):  # as installing a wheel does
         compileall.compile_dir(os.path.join(ROOT, folder), quiet=1)
-    if arguments and arguments[0] == "log":
-        from benchmarks import logs  # noqa: PLC0415
-
-        return logs.main(arguments[1:], hostkit_command())
-    if arguments and arguments[0] == "images":
-        from benchmarks import images  # noqa: PLC0415
-
-        return images.main(arguments[1:], hostkit_command())
+    if arguments and arguments[0] in NAMED:
+        return alone(arguments[0], arguments[1:])
     rounds = int(arguments[0]) if arguments else ROUNDS
     with tempfile.TemporaryDirectory() as folder:
         log = os.path.join(folder, "dockerd.log")
@@ -66,15 +58,13 @@ def main(arguments: Sequence[str]) -> int:
     for promise, holds in promises(measured):
         kept = kept and holds
         print(f"{'kept' if holds else 'BROKEN':<7} {promise}")
-    from benchmarks import logs  # noqa: PLC0415 - as above
-
-    return max(logs.main((), hostkit_command()), 0 if kept else 1)
+    return max(alone("log", ()), 0 if kept else 1)
 
 
-def hostkit_command() -> tuple[str, ...]:
-    """How hostkit is called."""
-    program = os.path.join(os.path.dirname(sys.executable), "hostkit")
-    return (program,) if os.path.exists(program) else (sys.executable, "-m", "hostkit")
+def alone(name: str, arguments: Sequence[str]) -> int:
+    """One benchmark by name, imported only now: who is timed is forked from a small process."""
+    code: int = import_module(f"benchmarks.{NAMED[name]}").main(arguments)
+    return code
 
 
 def ours(log: str) -> tuple[Contestant, ...]:

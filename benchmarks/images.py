@@ -16,7 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.measure import Sample, once
+from benchmarks.measure import Sample, hostkit_command, once
 from tests.rig.sickhost import SYSTEM_PATH, SickHost
 from tests.rig.tools import DOCKER, IPTABLES, ToolsUnavailableError, unpack
 
@@ -64,7 +64,7 @@ def races(hostkit: str) -> tuple[Race, ...]:
     )
 
 
-def main(arguments: Sequence[str], hostkit: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Measure, print, and return 1 when a promise is not kept."""
     rounds = int(arguments[0]) if arguments else ROUNDS
     if os.geteuid() != 0:
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str], hostkit: Sequence[str]) -> int:
         print(f"not measured: {error}")
         return 0
     kept = True
-    program = " ".join(hostkit)
+    program = " ".join(hostkit_command())
     kept = True
     with SickHost(*tools) as host:
         _prepare(host, program, rounds)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 
-from benchmarks.measure import Contestant, Measured, race
+from benchmarks.measure import Contestant, Measured, hostkit_command, race
 from hostkit import plugins
 from tests.corpus.reading import healthy, messages
 
@@ -32,7 +32,7 @@ LOGFMT = 'time="2024-05-{day:02}T{time}.{pid:09}+02:00" level=error msg='
 PROGRAMS = ("kubelet", "containerd", "systemd", "podman")
 
 
-def main(arguments: Sequence[str], command: tuple[str, ...]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Measure, print, and return 1 when the promise is not kept."""
     size = int(arguments[0]) if arguments else USUAL_MB
     with tempfile.TemporaryDirectory() as folder:
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str], command: tuple[str, ...]) -> int:
         contestants = (
             Contestant("wc -l", ("wc", "-l", log)),
             Contestant("grep -cF -f anchors", ("sh", "-c", GREP, "sh", words, log)),
-            Contestant(OURS, (*command, "doctor", "--text", log, "--host", "none")),
+            Contestant(OURS, (*hostkit_command(), "doctor", "--text", log, "--host", "none")),
         )
         measured = race(contestants, ROUNDS)
     print(f"a log of {size} MB, {lines} lines, {TROUBLE:.0%} of them of known messages:")

@@ -5,6 +5,7 @@ import os
 import resource
 import statistics
 import subprocess  # noqa: TID251 - whole processes are what is measured
+import sys
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -81,3 +82,9 @@ def race(contestants: Sequence[Contestant], rounds: int) -> tuple[Measured, ...]
             if counted:
                 samples[one.name].append(sample)
     return tuple(Measured(one, tuple(samples[one.name])) for one in able)
+
+
+def hostkit_command() -> tuple[str, ...]:
+    """How hostkit is called."""
+    program = os.path.join(os.path.dirname(sys.executable), "hostkit")
+    return (program,) if os.path.exists(program) else (sys.executable, "-m", "hostkit")
